@@ -1,0 +1,1 @@
+"""Layer bytes: tar framing, compression and hashing in one pass."""
