@@ -1,0 +1,11 @@
+"""Runs the bootstrap when Python is given this folder: ``python -I -S src/python/pants_launcher``."""
+
+import os
+import sys
+
+# Python puts this folder itself on the path; the package is importable from the one above.
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from pants_launcher.cli import main
+
+sys.exit(main(sys.argv[1:]))
