@@ -27,7 +27,7 @@ def ensure_environment(locations: Locations, interpreter: Interpreter) -> Enviro
     record = EnvironmentRecord.read(record_path)
     if record is not None:
         return record
-    _remove_half_made(locations, key)
+    _remove_unusable(locations, key)
     os.makedirs(locations.environments, exist_ok=True)
     folder = tempfile.mkdtemp(prefix=f"{key}.", dir=locations.environments)
     try:
@@ -57,10 +57,10 @@ def _make(locations: Locations, interpreter: Interpreter, folder: str) -> Enviro
     )
 
 
-def _remove_half_made(locations: Locations, key: str) -> None:
+def _remove_unusable(locations: Locations, key: str) -> None:
     for path in glob.glob(os.path.join(glob.escape(locations.environments), f"{key}.*")):
         if os.path.isdir(path):
-            progress(f"removing the unfinished set-up {path} ...")
+            progress(f"removing the unfinished or broken set-up {path} ...")
             shutil.rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
