@@ -1,0 +1,86 @@
+"""The ``debian_packages`` target and its fields."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+from pants.engine.addresses import Address
+from pants.engine.target import (
+    COMMON_TARGET_FIELDS,
+    StringField,
+    StringSequenceField,
+    Target,
+)
+from pants.util.strutil import softwrap
+
+from layered_image.target_types import invalid_field
+
+
+class DebianPackagesField(StringSequenceField):
+    alias = "packages"
+    required = True
+    help = "Names of Debian packages. What they depend on comes along; essential packages do not."
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[Tuple[str, ...]]:
+        value = super().compute_value(raw_value, address)
+        if not value:
+            raise invalid_field(address, cls.alias, "name at least one package")
+        return value
+
+
+class DebianLockField(StringField):
+    alias = "lock"
+    required = True
+    help = softwrap(
+        """
+        The lock file, relative to the BUILD file's folder. `generate-debian-lockfiles` writes it.
+        """
+    )
+
+
+class DebianSuitesField(StringSequenceField):
+    alias = "suites"
+    default = ("bookworm",)
+    help = softwrap(
+        """
+        The suites to take packages from, for example `["bookworm", "bookworm-updates"]`. Packages
+        of a security suite vanish from mirrors when newer ones replace them: lock again then.
+        """
+    )
+
+
+class DebianComponentsField(StringSequenceField):
+    alias = "components"
+    default = ("main",)
+    help = "The components of the suites to take packages from."
+
+
+class DebianArchitectureField(StringField):
+    alias = "architecture"
+    default = "amd64"
+    help = "The packages' architecture, as Debian names it: `amd64`, `arm64`, `armhf` and so on."
+
+
+class DebianPackagesTarget(Target):
+    alias = "debian_packages"
+    core_fields = (
+        *COMMON_TARGET_FIELDS,
+        DebianPackagesField,
+        DebianLockField,
+        DebianSuitesField,
+        DebianComponentsField,
+        DebianArchitectureField,
+    )
+    help = softwrap(
+        """
+        Debian packages for the `contents` of a `layered_image`, pinned by a lock file.
+
+        Their maintainer scripts do not run: what those would have made is declared with
+        `image_users`, `image_certificates`, `image_directory` and `image_symlink`.
+
+        Example:
+
+            debian_packages(name="os", packages=["python3.11-minimal"], lock="debian.lock")
+        """
+    )

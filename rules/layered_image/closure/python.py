@@ -1,0 +1,167 @@
+"""The provider for ``pex_binary``: wheels, first-party code and an application directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Dict, List, Set, Tuple
+
+from packaging.requirements import Requirement
+from pants.backend.python.goals.package_pex_binary import PexBinaryFieldSet
+from pants.backend.python.subsystems.setup import PythonSetup
+from pants.engine.target import Target
+from pants.engine.unions import UnionRule
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
+
+from layered_image.closure.provider import (
+    Interpreter,
+    ImageContext,
+    ProvidedApplication,
+    ProvidedObject,
+    ProvidedObjects,
+    ProvideObjectsRequest,
+)
+from layered_image.closure.python_sources import (
+    FirstPartyObjects,
+    FirstPartyRequest,
+    find_first_party,
+)
+from layered_image.closure.python_sources import rules as source_rules
+from layered_image.closure.python_wheels import PexWheels, PexWheelsRequest, find_wheels
+from layered_image.closure.python_wheels import rules as wheel_rules
+from layered_image.engine import collect_rules, implicitly, rule
+from layered_image.errors import LayeredImageError
+from strata.closure.python.metadata import (
+    PythonPlatform,
+    check_constraints,
+    check_wheel,
+    wheel_references,
+)
+from strata.closure.python.wheel import normalized, site_packages
+from strata.errors import StrataError
+from strata.model import ImageObject
+
+
+@dataclass(frozen=True)
+class ProvidePexBinaryRequest(ProvideObjectsRequest):
+    precedence: ClassVar[int] = 10
+
+    @classmethod
+    def is_applicable(cls, target: Target, packageable: bool) -> bool:
+        return PexBinaryFieldSet.is_applicable(target)
+
+
+@rule(desc="Find the objects of a pex_binary", level=LogLevel.DEBUG)
+async def provide_pex_binary(
+    request: ProvidePexBinaryRequest, python_setup: PythonSetup
+) -> ProvidedObjects:
+    address = request.target.address
+    interpreter = request.context.interpreter
+    if interpreter is None:
+        raise LayeredImageError(
+            address,
+            "a pex_binary needs a Python interpreter in the image, and its contents have none: add "
+            "a debian_packages target with python3.N-minimal (and libpython3.N-stdlib)",
+        )
+    field_set = PexBinaryFieldSet.create(request.target)
+    pex = await find_wheels(PexWheelsRequest(field_set), **implicitly())
+    first_party = await find_first_party(FirstPartyRequest(address, frozenset()), **implicitly())
+    local = {normalized(name) for name in first_party.distributions}
+    if local:
+        provided = frozenset(
+            path for wheel in pex.wheels if wheel.metadata.name in local for path in wheel.paths
+        )
+        first_party = await find_first_party(FirstPartyRequest(address, provided), **implicitly())
+
+    platform = PythonPlatform(
+        interpreter.version, request.context.architecture, request.context.libc
+    )
+    try:
+        for wheel in pex.wheels:
+            check_wheel(wheel.file_name, wheel.metadata, platform)
+        for spec, constraints in first_party.constraints.items():
+            _check(spec, constraints or python_setup.interpreter_constraints, platform)
+        between = wheel_references(
+            [wheel.metadata for wheel in pex.wheels], first_party.requirements, platform
+        )
+    except StrataError as error:
+        raise LayeredImageError(address, error)
+
+    objects, references = _objects(pex, first_party, between, local, interpreter, request.context)
+    name = address.target_name
+    entry_point = f"{pex.module}:{pex.function}" if pex.function else pex.module
+    path = f"{request.context.applications.strip('/')}/{name}"
+    starts = bool(entry_point or pex.script)
+    return ProvidedObjects(
+        address,
+        tuple(objects),
+        FrozenDict({key: tuple(sorted(value)) for key, value in references.items()}),
+        roots=tuple(item.item.name for item in objects),
+        application=ProvidedApplication(
+            path,
+            tuple(item.item.name for item in objects),
+            name if starts else "",
+            entry_point,
+            pex.script,
+            tuple(field_set.args.value or ()),
+            FrozenDict(field_set.env.value or {}),
+        ),
+        path=f"/{path}/bin/{name if starts else 'python'}",
+    )
+
+
+def _check(spec: str, constraints: Tuple[str, ...], platform: PythonPlatform) -> None:
+    try:
+        check_constraints(constraints, platform)
+    except StrataError as error:
+        raise StrataError(f"interpreter_constraints of {spec}: {error}") from None
+
+
+def _objects(
+    pex: PexWheels,
+    first_party: FirstPartyObjects,
+    between: Dict[str, Tuple[str, ...]],
+    local: Set[str],
+    interpreter: Interpreter,
+    context: ImageContext,
+) -> Tuple[List[ProvidedObject], Dict[str, Set[str]]]:
+    store = context.store.strip("/")
+    objects: List[ProvidedObject] = []
+    references: Dict[str, Set[str]] = {}
+    wheels = {wheel.metadata.name for wheel in pex.wheels}
+    for wheel in pex.wheels:
+        metadata = wheel.metadata
+        item = ImageObject(
+            f"python:{metadata.name}", metadata.version, wheel.content.size, metadata.name in local
+        )
+        root = f"{store}/{metadata.name}-{metadata.version}"
+        objects.append(ProvidedObject(item, "wheel", wheel.content.digest, root=root))
+        references[item.name] = {f"python:{name}" for name in between[metadata.name]}
+    for source in first_party.objects:
+        item = ImageObject(source.name, "", source.content.size, first_party=True)
+        folder = source.name.replace(":", "-").replace("/", ".")
+        objects.append(
+            ProvidedObject(
+                item,
+                "tree",
+                source.content.digest,
+                root=f"{store}/{folder}",
+                prefix=site_packages(interpreter.minor),
+                python_sources=True,
+            )
+        )
+        needed = {normalized(Requirement(text).name) for text in source.requirements}
+        references[item.name] = {f"python:{name}" for name in needed & wheels}
+        references[item.name].update(source.references)
+    for targets in references.values():
+        targets.add(interpreter.object_name)
+    return objects, references
+
+
+def rules():
+    return [
+        *collect_rules(),
+        *source_rules(),
+        *wheel_rules(),
+        UnionRule(ProvideObjectsRequest, ProvidePexBinaryRequest),
+    ]

@@ -1,0 +1,1 @@
+"""The encoder libraries of layer processes, pinned by hash."""

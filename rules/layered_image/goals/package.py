@@ -1,0 +1,99 @@
+"""``package`` for ``layered_image``: the archive, the layout folder and the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import List
+
+from pants.core.goals.package import (
+    BuiltPackage,
+    BuiltPackageArtifact,
+    OutputPathField,
+    PackageFieldSet,
+)
+from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
+from pants.engine.target import WrappedTargetRequest
+from pants.engine.unions import UnionRule
+from pants.util.logging import LogLevel
+
+from layered_image.engine import (
+    LOCAL_SUCCESSFUL,
+    EnvironmentField,
+    add_prefix,
+    collect_rules,
+    create_digest,
+    implicitly,
+    merge_digests,
+    resolve_target,
+    rule,
+)
+from layered_image.errors import LayeredImageError
+from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.strata_process import StrataRequest, run_strata
+from layered_image.target_types import (
+    LayeredImageContentsField,
+    LayeredImageFormatsField,
+)
+
+
+@dataclass(frozen=True)
+class LayeredImageFieldSet(PackageFieldSet):
+    required_fields = (LayeredImageContentsField, LayeredImageFormatsField)
+
+    contents: LayeredImageContentsField
+    formats: LayeredImageFormatsField
+    output_path: OutputPathField
+    environment: EnvironmentField
+
+
+@rule(desc="Package a layered image", level=LogLevel.DEBUG)
+async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage:
+    wrapped = await resolve_target(
+        WrappedTargetRequest(field_set.address, description_of_origin="the `package` goal"),
+        **implicitly(),
+    )
+    image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
+    report_path = field_set.output_path.value_or_default(file_ending="json")
+    stem = report_path[: -len(".json")]
+    formats = field_set.formats.value or ()
+    summary = (
+        f"image: {', '.join(image.references)}",
+        f"digest: {image.digest}",
+        f"layers: {image.layers}, {image.size / 1e6:.1f} MB",
+    )
+    report = await create_digest(
+        CreateDigest([FileContent(report_path, image.report.encode())])
+    )
+    digests = [report]
+    artifacts: List[BuiltPackageArtifact] = []
+    if "tar" in formats:
+        layout = await add_prefix(AddPrefix(image.layout, "layout"))
+        archive = await run_strata(
+            StrataRequest(
+                command="archive",
+                spec=json.dumps({"layout": "layout", "output": f"{stem}.tar", "mtime": 1}),
+                description=f"Write {stem}.tar",
+                input_digest=layout,
+                output_files=(f"{stem}.tar",),
+                cache_scope=LOCAL_SUCCESSFUL,
+            ),
+            **implicitly(),
+        )
+        if archive.error:
+            raise LayeredImageError(field_set.address, archive.error)
+        digests.append(archive.digest)
+        artifacts.append(BuiltPackageArtifact(f"{stem}.tar", summary))
+    if "oci" in formats:
+        digests.append(await add_prefix(AddPrefix(image.layout, f"{stem}.oci")))
+        artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else summary))
+    artifacts.append(BuiltPackageArtifact(report_path))
+    merged = await merge_digests(MergeDigests(digests))
+    return BuiltPackage(merged, tuple(artifacts))
+
+
+def rules():
+    return [
+        *collect_rules(),
+        UnionRule(PackageFieldSet, LayeredImageFieldSet),
+    ]

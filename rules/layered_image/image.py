@@ -1,0 +1,254 @@
+"""From a ``layered_image`` target to a built image: closure, plan, layers, metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from pants.engine.addresses import Address
+from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
+from pants.engine.platform import Platform
+from pants.engine.process import ProcessCacheScope
+from pants.engine.target import Target
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
+
+from layered_image.closure.collect import ImageClosure, ImageClosureRequest, find_image_closure
+from layered_image.engine import (
+    collect_rules,
+    concurrently,
+    create_digest,
+    implicitly,
+    merge_digests,
+    rule,
+)
+from layered_image.errors import LayeredImageError
+from layered_image.layers import (
+    BuiltLayer,
+    CustomisationRequest,
+    InterpreterRequest,
+    LayerMember,
+    LayerRequest,
+    LayerSettings,
+    build_customisation,
+    build_layer,
+    unpack_interpreter,
+)
+from layered_image.strata_process import StrataRequest, run_strata
+from layered_image.target_types import (
+    ImageNameField,
+    LayeredImageArchitectureField,
+    LayeredImageBytecodeField,
+    LayeredImageCompressionField,
+    LayeredImageCreatedField,
+    LayeredImageGidField,
+    LayeredImageMaxLayersField,
+    LayeredImageMtimeField,
+    LayeredImageOmitPathsField,
+    LayeredImageTagsField,
+    LayeredImageUidField,
+    thawed,
+)
+from strata.errors import StrataError
+from strata.layering.plan import PlannedLayer, plan_by_popularity
+from strata.model import Graph
+from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
+
+#: Which of Pants' platforms runs programs of which architecture.
+_NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}
+
+
+@dataclass(frozen=True)
+class BuildImageRequest:
+    target: Target
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """``layout`` holds the files of an OCI image layout with a docker ``manifest.json``;
+    ``report`` is the JSON text of the image's report."""
+
+    address: Address
+    layout: Digest
+    report: str
+    digest: str
+    references: Tuple[str, ...]
+    layers: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ClockRequest:
+    """Asked only for ``"now"``."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    seconds: int
+
+
+@rule(desc="Read the clock", level=LogLevel.DEBUG)
+async def read_clock(request: ClockRequest) -> Clock:
+    empty = await create_digest(CreateDigest([]))
+    result = await run_strata(
+        StrataRequest(
+            command="clock",
+            spec="{}",
+            description="Read the clock",
+            input_digest=empty,
+            cache_scope=ProcessCacheScope.PER_SESSION,
+        ),
+        **implicitly(),
+    )
+    return Clock(int(result.stdout))
+
+
+@rule(desc="Build a layered image", level=LogLevel.DEBUG)
+async def build_layered_image(request: BuildImageRequest, platform: Platform) -> BuiltImage:
+    target = request.target
+    address = target.address
+    closure = await find_image_closure(ImageClosureRequest(target), **implicitly())
+    created, mtime = target[LayeredImageCreatedField].value, target[LayeredImageMtimeField].value
+    now = 0
+    if "now" in (created, mtime):
+        clock = await read_clock(ClockRequest(), **implicitly())
+        now = clock.seconds
+    graph = Graph((item.item for item in closure.objects), closure.references)
+    try:
+        plan = plan_by_popularity(graph, target[LayeredImageMaxLayersField].value or 0)
+    except StrataError as error:
+        raise LayeredImageError(address, error, LayeredImageMaxLayersField.alias)
+
+    interpreter = None
+    wanted = target[LayeredImageBytecodeField].value
+    is_native = _NATIVE.get(platform.value) == target[LayeredImageArchitectureField].value
+    if wanted and is_native and closure.applications and closure.interpreter:
+        unpacked = await unpack_interpreter(
+            InterpreterRequest(_interpreter_packages(closure), closure.interpreter.minor),
+            **implicitly(),
+        )
+        if unpacked.error:
+            raise LayeredImageError(address, unpacked.error)
+        interpreter = unpacked.digest
+    settings = LayerSettings(
+        target[LayeredImageCompressionField].value or "",
+        parse_timestamp(mtime or "", now),
+        target[LayeredImageUidField].value or 0,
+        target[LayeredImageGidField].value or 0,
+        closure.interpreter.minor if closure.interpreter else "",
+        interpreter,
+    )
+    layers = await concurrently(
+        build_layer(LayerRequest(members, settings), **implicitly())
+        for members in _members(target, plan, closure)
+    )
+    for layer in layers:
+        if layer.error:
+            raise LayeredImageError(address, layer.error)
+    customisation = await build_customisation(
+        CustomisationRequest(
+            settings,
+            tuple(layer.listings for layer in layers),
+            closure.interpreter,
+            closure.applications,
+            closure.farms,
+            closure.entries,
+        ),
+        **implicitly(),
+    )
+    if customisation.error:
+        raise LayeredImageError(address, customisation.error)
+    image = _image(target, closure.config, parse_timestamp(created or "", now), [
+        *zip(layers, (planned.reason for planned in plan)),
+        (customisation, "links into the store and declared entries"),
+    ])
+    metadata = await create_digest(
+        CreateDigest(FileContent(path, content) for path, content in image.files.items())
+    )
+    layout = await merge_digests(
+        MergeDigests([metadata, *(layer.blobs for layer in layers), customisation.blobs])
+    )
+    return BuiltImage(
+        address,
+        layout,
+        json.dumps(image.report(), indent=2, ensure_ascii=False) + "\n",
+        image.digest,
+        image.references,
+        len(image.layers),
+        image.size,
+    )
+
+
+def _interpreter_packages(closure: ImageClosure) -> Tuple:
+    """The Debian packages that the interpreter needs to run, itself included."""
+    assert closure.interpreter is not None
+    needed = {closure.interpreter.object_name}
+    pending = [closure.interpreter.object_name]
+    while pending:
+        for name in closure.references[pending.pop()]:
+            if name not in needed:
+                needed.add(name)
+                pending.append(name)
+    return tuple(item for item in closure.objects if item.item.name in needed)
+
+
+def _members(
+    target: Target, plan: List[PlannedLayer], closure: ImageClosure
+) -> List[Tuple[LayerMember, ...]]:
+    objects = {item.item.name: item for item in closure.objects}
+    omit: Mapping[str, Tuple[str, ...]] = target[LayeredImageOmitPathsField].value or FrozenDict()
+    for pattern in omit:
+        if not any(fnmatchcase(name, pattern) for name in objects):
+            raise LayeredImageError(
+                target.address,
+                f"{pattern!r} matches no object of the image; the objects are "
+                f"{', '.join(sorted(objects))}",
+                LayeredImageOmitPathsField.alias,
+            )
+
+    def omitted(name: str) -> Tuple[str, ...]:
+        return tuple(
+            path
+            for pattern, paths in sorted(omit.items())
+            if fnmatchcase(name, pattern)
+            for path in paths
+        )
+
+    return [
+        tuple(LayerMember(objects[name], omitted(name)) for name in planned.members)
+        for planned in plan
+    ]
+
+
+def _image(
+    target: Target,
+    config: FrozenDict,
+    created: int,
+    layers: List[Tuple[BuiltLayer, str]],
+) -> Image:
+    name: Optional[str] = target[ImageNameField].value
+    settings = ImageSettings(
+        name=name or target.address.target_name,
+        tags=tuple(target[LayeredImageTagsField].value or ()),
+        architecture=target[LayeredImageArchitectureField].value or "",
+        created=created,
+        config=_plain(config),
+    )
+    try:
+        return build_image(
+            settings,
+            [ImageLayer.from_json(json.loads(layer.metadata), reason) for layer, reason in layers],
+        )
+    except StrataError as error:
+        raise LayeredImageError(target.address, error, ImageNameField.alias)
+
+
+def _plain(config: FrozenDict) -> Dict:
+    plain: Dict = thawed(config)
+    return plain
+
+
+def rules():
+    return collect_rules()

@@ -1,0 +1,45 @@
+"""The backend's entry point for Pants."""
+
+from __future__ import annotations
+
+from layered_image import image, layers, strata_process
+from layered_image.closure import collect, debian, packages, provider, python, root
+from layered_image.closure.debian_target_types import DebianPackagesTarget
+from layered_image.closure.root_target_types import (
+    ImageCertificatesTarget,
+    ImageDirectoryTarget,
+    ImageFilesTarget,
+    ImageSymlinkTarget,
+    ImageUsersTarget,
+)
+from layered_image.engine import collect_rules
+from layered_image.goals import debian_lock, package
+from layered_image.target_types import LayeredImageTarget
+
+
+def target_types():
+    return [
+        DebianPackagesTarget,
+        ImageCertificatesTarget,
+        ImageDirectoryTarget,
+        ImageFilesTarget,
+        ImageSymlinkTarget,
+        ImageUsersTarget,
+        LayeredImageTarget,
+    ]
+
+
+def rules():
+    return [
+        *collect_rules(vars(provider)),
+        *collect.rules(),
+        *debian.rules(),
+        *debian_lock.rules(),
+        *image.rules(),
+        *layers.rules(),
+        *package.rules(),
+        *packages.rules(),
+        *python.rules(),
+        *root.rules(),
+        *strata_process.rules(),
+    ]

@@ -1,0 +1,135 @@
+"""Processes that run the engine, with all they need as inputs.
+
+A process has the engine and the encoder libraries in its sandbox and takes nothing from the
+machine but a ``python3`` at a fixed place. So its key is equal on every machine, and it runs on a
+remote execution server too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Tuple
+
+import strata
+from pants.core.util_rules.system_binaries import BinaryPathRequest
+from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
+from pants.engine.process import Process, ProcessCacheScope
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
+
+from layered_image.encoders.rules import Encoders, EncodersRequest, resolve_encoders
+from layered_image.encoders.rules import rules as encoder_rules
+from layered_image.engine import (
+    collect_rules,
+    create_digest,
+    execute_process,
+    find_binary,
+    implicitly,
+    merge_digests,
+    rule,
+)
+from layered_image.subsystem import LayeredImageSubsystem
+
+_SPEC = "spec.json"
+_ENGINE = "engine"
+
+
+def _engine_files() -> Tuple[FileContent, ...]:
+    """The engine's sources as they are loaded here, from a checkout or an installed plugin.
+
+    Read once, at import: Pants watches the sources of its plugins and starts anew when they change.
+    """
+    package = Path(strata.__file__).parent
+    files = [
+        FileContent(f"strata/{path.relative_to(package).as_posix()}", path.read_bytes())
+        for path in sorted(package.rglob("*.py"))
+    ]
+    main = package / "sandbox.py"
+    return (*files, FileContent("__main__.py", main.read_bytes()))
+
+
+_ENGINE_FILES = _engine_files()
+
+
+@dataclass(frozen=True)
+class StrataRequest:
+    """One run of ``strata COMMAND``. ``spec`` is its JSON text; ``immutable`` maps folder names to
+    digests that many processes share. ``compression`` names the encoder it needs, if any."""
+
+    command: str
+    spec: str
+    description: str
+    input_digest: Digest
+    output_files: Tuple[str, ...] = ()
+    output_directories: Tuple[str, ...] = ()
+    immutable: FrozenDict = FrozenDict()
+    compression: str = "none"
+    cache_scope: ProcessCacheScope = ProcessCacheScope.SUCCESSFUL
+
+
+@dataclass(frozen=True)
+class StrataResult:
+    """``error`` is empty or the engine's message: whoever asked knows the target to blame."""
+
+    digest: Digest
+    error: str
+    stdout: bytes
+
+
+@dataclass(frozen=True)
+class EngineSources:
+    digest: Digest
+
+
+@rule(desc="Prepare the strata engine", level=LogLevel.DEBUG)
+async def prepare_engine() -> EngineSources:
+    return EngineSources(await create_digest(CreateDigest(_ENGINE_FILES)))
+
+
+@rule(level=LogLevel.DEBUG)
+async def run_strata(
+    request: StrataRequest, engine: EngineSources, options: LayeredImageSubsystem
+) -> StrataResult:
+    encoders: Encoders = await resolve_encoders(
+        EncodersRequest(request.compression), **implicitly()
+    )
+    python = await find_binary(
+        BinaryPathRequest(binary_name="python3", search_path=options.python_search_path),
+        **implicitly(),
+    )
+    if python.first_path is None:
+        raise ValueError(
+            "No `python3` in [layered-image].python_search_path "
+            f"({', '.join(options.python_search_path)}): install Python 3.9 or newer there, or set "
+            "the option to where it is on all your machines."
+        )
+    spec = await create_digest(CreateDigest([FileContent(_SPEC, request.spec.encode())]))
+    inputs = await merge_digests(MergeDigests([spec, request.input_digest]))
+    result = await execute_process(
+        **implicitly(
+            Process(
+                argv=(python.first_path.path, "-IB", _ENGINE, request.command, _SPEC),
+                description=request.description,
+                level=LogLevel.INFO,
+                input_digest=inputs,
+                immutable_input_digests={
+                    _ENGINE: engine.digest,
+                    **({"encoders": encoders.digest} if request.compression != "none" else {}),
+                    **request.immutable,
+                },
+                env={"LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                output_files=request.output_files,
+                output_directories=request.output_directories,
+                cache_scope=request.cache_scope,
+            )
+        )
+    )
+    error = ""
+    if result.exit_code:
+        error = result.stderr.decode(errors="replace").strip() or f"exit code {result.exit_code}"
+    return StrataResult(result.output_digest, error, result.stdout)
+
+
+def rules():
+    return [*collect_rules(), *encoder_rules()]

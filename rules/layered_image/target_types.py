@@ -1,0 +1,296 @@
+"""The ``layered_image`` target and its fields."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Optional, Tuple
+
+from pants.core.goals.package import OutputPathField
+from pants.engine.addresses import Address
+from pants.engine.target import (
+    BoolField,
+    DescriptionField,
+    DictStringToStringSequenceField,
+    Field,
+    IntField,
+    InvalidFieldException,
+    SpecialCasedDependencies,
+    StringField,
+    StringSequenceField,
+    Tags,
+    Target,
+)
+from pants.util.frozendict import FrozenDict
+from pants.util.strutil import softwrap
+
+from layered_image.engine import EnvironmentField
+from strata.archive.compression import Compression
+from strata.errors import StrataError
+from strata.oci.config import validated_config
+from strata.oci.image import checked_name, checked_tag, parse_timestamp
+
+EPOCH = "1970-01-01T00:00:01Z"
+
+
+def invalid_field(address: Address, alias: str, error: object) -> InvalidFieldException:
+    return InvalidFieldException(f"The `{alias}` field in target {address} is invalid: {error}")
+
+
+def frozen(value: Any) -> Any:
+    """``value`` with its dicts and lists made hashable, as the engine needs its keys to be."""
+    if isinstance(value, dict):
+        return FrozenDict({key: frozen(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return tuple(frozen(item) for item in value)
+    return value
+
+
+def thawed(value: Any) -> Any:
+    """The reverse of ``frozen``."""
+    if isinstance(value, FrozenDict):
+        return {key: thawed(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [thawed(item) for item in value]
+    return value
+
+
+class ImageNameField(StringField):
+    alias = "image_name"
+    help = softwrap(
+        """
+        The image's repository name, with a registry's host in front if you like:
+        `image_name="registry.example/team/app"`. Upper case is lowered, as in dockerTools.
+        Defaults to the target's name.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:
+        value = super().compute_value(raw_value, address)
+        if value is None:
+            return None
+        try:
+            return checked_name(value)
+        except StrataError as error:
+            raise invalid_field(address, cls.alias, error)
+
+
+class LayeredImageTagsField(Tags):
+    help = softwrap(
+        """
+        The image's tags, for example `tags=["latest", "1.2"]`. Without any, the image is tagged by
+        a hash of its content. They are also the target's tags for Pants' `--tag` option.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[Tuple[str, ...]]:
+        value = super().compute_value(raw_value, address)
+        try:
+            return None if value is None else tuple(checked_tag(tag) for tag in value)
+        except StrataError as error:
+            raise invalid_field(address, cls.alias, error)
+
+
+class LayeredImageContentsField(SpecialCasedDependencies):
+    alias = "contents"
+    help = softwrap(
+        """
+        Addresses of what goes into the image, with everything they need at run time: `pex_binary`,
+        `debian_packages`, the `image_…` helper targets, `files`, `resources`, and any other target
+        that `package` can build. For example `contents=[":server", ":os"]`.
+        """
+    )
+
+
+class LayeredImageConfigField(Field):
+    alias = "config"
+    value: FrozenDict
+    default: ClassVar[FrozenDict] = FrozenDict()
+    help = softwrap(
+        """
+        The container configuration, with the keys of the Docker image specification: `Entrypoint`,
+        `Cmd`, `Env`, `ExposedPorts`, `User`, `WorkingDir`, `Volumes`, `Labels`, `StopSignal`,
+        `Healthcheck`, `Shell` and so on.
+
+        An item of `Entrypoint`, `Cmd` or `Healthcheck.Test` that is an address (`":server"`,
+        `"//tools:x"`) stands for that target's path in the image, and adds the target to the
+        contents. Inside an `Env` value write it as `{:server}`.
+
+        Example: `config={"Entrypoint": [":server"], "Env": {"LOG": "json"}, "User": "1000:1000"}`
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> FrozenDict:
+        value = super().compute_value(raw_value, address)
+        if not isinstance(value, (dict, FrozenDict)):
+            raise invalid_field(address, cls.alias, f"it must be a dict, not {value!r}")
+        try:
+            return frozen(validated_config(thawed(frozen(dict(value)))))
+        except StrataError as error:
+            raise invalid_field(address, cls.alias, error)
+
+
+class LayeredImageArchitectureField(StringField):
+    alias = "architecture"
+    default = "amd64"
+    valid_choices = ("386", "amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x")
+    help = "The image's CPU architecture, as Go's GOARCH names it."
+
+
+class _TimeField(StringField):
+    default = EPOCH
+
+    @classmethod
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:
+        value = super().compute_value(raw_value, address)
+        if value is None:
+            raise invalid_field(address, cls.alias, f"it must be a time such as {EPOCH!r}")
+        try:
+            parse_timestamp(value, now=0)
+        except StrataError as error:
+            raise invalid_field(address, cls.alias, error)
+        return value
+
+
+class LayeredImageCreatedField(_TimeField):
+    alias = "created"
+    help = softwrap(
+        """
+        The creation time in the image's metadata, in ISO 8601, or `"now"`, which makes every build
+        differ. It is not in any layer.
+        """
+    )
+
+
+class LayeredImageMtimeField(_TimeField):
+    alias = "mtime"
+    help = softwrap(
+        """
+        The modification time of all files in all layers, in ISO 8601, or `"now"`, which builds
+        every layer anew each time.
+        """
+    )
+
+
+class LayeredImageUidField(IntField):
+    alias = "uid"
+    default = 0
+    help = "The numeric owner of the store in the image."
+
+
+class LayeredImageGidField(IntField):
+    alias = "gid"
+    default = 0
+    help = "The numeric group of the store in the image."
+
+
+class LayeredImageMaxLayersField(IntField):
+    alias = "max_layers"
+    default = 100
+    help = softwrap(
+        """
+        The most layers that the image may have, the customisation layer included. The most popular
+        objects get layers of their own, and the rest shares one. Docker can stack 127.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Optional[int], address: Address) -> Optional[int]:
+        value = super().compute_value(raw_value, address)
+        if value is None or not 1 < value <= 127:
+            raise invalid_field(address, cls.alias, f"it must be from 2 to 127, not {value}")
+        return value
+
+
+class LayeredImageCompressionField(StringField):
+    alias = "compression"
+    default = Compression.GZIP.value
+    valid_choices = tuple(item.value for item in Compression)
+    help = softwrap(
+        """
+        How layers are compressed. `gzip` loads everywhere; `zstd` is smaller and needs Docker 23,
+        containerd 1.5 or podman 4; `none` is for images that never leave the machine.
+        """
+    )
+
+
+class LayeredImageFormatsField(StringSequenceField):
+    alias = "formats"
+    default = ("tar",)
+    help = softwrap(
+        """
+        What `package` writes besides the image's JSON report: `tar` is one file that is a docker
+        archive and an OCI archive, `oci` an OCI image layout folder, which moves fewer bytes.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[Tuple[str, ...]]:
+        value = super().compute_value(raw_value, address)
+        unknown = sorted(set(value or ()) - {"tar", "oci"})
+        if unknown or not value:
+            raise invalid_field(
+                address, cls.alias, f"choose from 'tar' and 'oci', not {', '.join(unknown) or '[]'}"
+            )
+        return value
+
+
+class LayeredImageBytecodeField(BoolField):
+    alias = "bytecode"
+    default = True
+    help = softwrap(
+        """
+        Whether Python code comes with bytecode, compiled by the image's own interpreter. Without
+        it every start of a container with a read-only root compiles everything again.
+        """
+    )
+
+
+class LayeredImageOmitPathsField(DictStringToStringSequenceField):
+    alias = "omit_paths"
+    help = softwrap(
+        """
+        Paths to leave out of objects, as a dict of object name to shell patterns of paths in the
+        image, without a leading slash: `omit_paths={"debian:bash": ["usr/share/doc/*"]}`. It says
+        which object gives way where two contain one path. A pattern that matches nothing is an
+        error.
+        """
+    )
+
+
+class LayeredImageTarget(Target):
+    alias = "layered_image"
+    core_fields = (
+        DescriptionField,
+        EnvironmentField,
+        ImageNameField,
+        LayeredImageTagsField,
+        LayeredImageContentsField,
+        LayeredImageConfigField,
+        LayeredImageArchitectureField,
+        LayeredImageCreatedField,
+        LayeredImageMtimeField,
+        LayeredImageUidField,
+        LayeredImageGidField,
+        LayeredImageMaxLayersField,
+        LayeredImageCompressionField,
+        LayeredImageFormatsField,
+        LayeredImageBytecodeField,
+        LayeredImageOmitPathsField,
+        OutputPathField,
+    )
+    help = softwrap(
+        """
+        A reproducible container image whose layers follow the closure of what is inside.
+
+        Example:
+
+            layered_image(
+                name="image",
+                image_name="demo",
+                contents=[":server", ":os"],
+                config={"Entrypoint": [":server"], "ExposedPorts": {"8080/tcp": {}}},
+            )
+        """
+    )

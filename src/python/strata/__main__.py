@@ -1,0 +1,44 @@
+"""``python -m strata COMMAND SPEC [OUT]``: runs one step of a build.
+
+SPEC is a JSON file and OUT a folder (``.`` unless given). Bad input ends with exit code 1 and a
+message on standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import List
+
+from strata.errors import StrataError
+
+# Imported when they are used: starting Python costs more than packing a small layer.
+COMMANDS = {
+    "layer": "strata.commands.layer",
+    "customisation": "strata.commands.customisation",
+    "interpreter": "strata.commands.interpreter",
+    "clock": "strata.commands.clock",
+    "archive": "strata.commands.archive",
+    "debian-lock": "strata.commands.debian_lock",
+    "debian-mirrors": "strata.commands.debian_mirrors",
+}
+
+
+def main(arguments: List[str]) -> int:
+    if len(arguments) not in (2, 3) or arguments[0] not in COMMANDS:
+        print(f"usage: strata {{{','.join(COMMANDS)}}} SPEC [OUT]", file=sys.stderr)
+        return 2
+    command = importlib.import_module(COMMANDS[arguments[0]])
+    out = Path(arguments[2] if len(arguments) == 3 else ".")
+    try:
+        command.run(json.loads(Path(arguments[1]).read_text()), out)
+    except StrataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Python objects: wheels, first-party sources, bytecode and the application directory."""

@@ -1,0 +1,95 @@
+"""Bytecode, made by the image's own interpreter.
+
+Pycs are hash-based and unchecked (PEP 552): valid without looking at the source, whatever times
+the files have. Each object is compiled by an interpreter process of its own with a fixed hash
+seed, in a fixed order: what ``marshal`` writes depends on what else the process has compiled.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+from strata.archive.entry import Entry, EntryType, FileRange
+from strata.errors import StrataError
+
+# Runs in the image's interpreter: it may use that interpreter's standard library only.
+_COMPILER = r"""
+import json, py_compile, sys, warnings
+warnings.simplefilter("ignore")
+for source, target, name in json.load(sys.stdin):
+    try:
+        py_compile.compile(source, target, name, doraise=True,
+                           invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    except (py_compile.PyCompileError, ValueError, RecursionError):
+        # Templates and files for other Python versions lie about in wheels; pip skips them too.
+        pass
+"""
+
+
+class Compiler:
+    """The image's interpreter, unpacked at ``root`` (see ``strata.commands.interpreter``)."""
+
+    def __init__(self, root: Path, python: str, scratch: Path) -> None:
+        self._root = root.resolve()
+        self._python = python
+        self._scratch = scratch
+        self._tag = f"cpython-{python.replace('.', '')}"
+
+    def compile(self, entries: Sequence[Entry], name: str) -> List[Entry]:
+        """Pyc entries for all Python sources among ``entries``, whose paths are image paths.
+
+        Raises StrataError if the interpreter does not run here.
+        """
+        jobs = []
+        targets: Dict[str, Path] = {}
+        folder = self._scratch / f"pyc-{len(list(self._scratch.glob('pyc-*')))}"
+        folder.mkdir(parents=True)
+        for entry in entries:
+            if not entry.path.endswith(".py") or not isinstance(entry.content, FileRange):
+                continue
+            parent, _, file_name = entry.path.rpartition("/")
+            path = f"{parent}/__pycache__/{file_name[:-3]}.{self._tag}.pyc"
+            targets[path] = (folder / f"{len(targets)}.pyc").absolute()
+            source = str(Path(entry.content.path).absolute())
+            jobs.append((source, str(targets[path]), f"/{entry.path}"))
+        if not jobs:
+            return []
+        self._run(jobs, name)
+        return [
+            Entry(path, EntryType.FILE, 0o644, content=FileRange(file, file.stat().st_size))
+            for path, file in targets.items()
+            if file.exists()
+        ]
+
+    def _run(self, jobs: Sequence[Sequence[str]], name: str) -> None:
+        loaders = sorted((self._root / "usr/lib").glob("*/ld-linux-*.so.*"))
+        if not loaders:
+            raise StrataError(
+                f"{name}: bytecode cannot be compiled, because the image's packages hold no dynamic "
+                "loader (libc6); add it to the debian_packages target, or set bytecode=False"
+            )
+        libraries = [str(loaders[0].parent), str(self._root / "usr/lib")]
+        process = subprocess.run(
+            [
+                str(loaders[0]),
+                "--library-path",
+                ":".join(libraries),
+                str(self._root / f"usr/bin/python{self._python}"),
+                "-sSBc",
+                _COMPILER,
+            ],
+            input=json.dumps(jobs).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PYTHONHOME": str(self._root / "usr"), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+            check=False,
+        )
+        if process.returncode:
+            output = process.stdout.decode(errors="replace").strip()
+            raise StrataError(
+                f"{name}: the image's python{self._python} could not compile bytecode here (exit "
+                f"code {process.returncode}): {output}\nSet bytecode=False on the layered_image."
+            )

@@ -1,0 +1,1 @@
+"""The subcommands of ``strata``: each reads a JSON specification and writes files."""

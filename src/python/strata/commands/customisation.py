@@ -1,0 +1,138 @@
+"""``strata customisation``: the top layer, with links into the store and declared root entries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Set, Tuple
+
+from strata.archive.compression import Compression
+from strata.archive.entry import Entry, EntryType, checked_path, directory
+from strata.archive.writer import write_layer
+from strata.closure.farm import collision, link_farm
+from strata.closure.listing import ListedPath, Listing
+from strata.closure.python.application import Application, application_entries
+from strata.commands.layer import merged, write_json
+
+OWNER = "the layered_image's own entries"
+
+
+def run(spec: Dict[str, Any], out: Path) -> None:
+    """Raises StrataError for every path that two objects of the image own."""
+    listings = _read_listings(spec["listings"])
+    owned: List[Tuple[str, List[Entry]]] = []
+    for data in spec["applications"]:
+        application = Application.from_json(data)
+        owned.append((f"/{application.path}", application_entries(application, listings)))
+    for farm in spec["farms"]:
+        members = [listings[name] for name in farm["objects"]]
+        owned.append((f"/{farm['mount']}", link_farm(members, farm["mount"])))
+    owned.append((OWNER, [_declared(item) for item in spec["entries"]]))
+    entries = merged(owned)
+
+    placed = [listing for listing in listings.values() if not listing.root]
+    held = _check_collisions(placed, owned)
+    entries += _agreed_directories(placed, {entry.path for entry in entries})
+    entries += _repeated_parents(entries, held)
+    blob = write_layer(entries, out / "blobs", Compression(spec["compression"]), spec["mtime"])
+    size = sum(entry.size for entry in entries)
+    members = [{"name": "customisation", "version": "", "size": size, "files": len(entries)}]
+    write_json(out / "layer.json", {**blob.__dict__, "members": members})
+
+
+def _read_listings(files: List[str]) -> Dict[str, Listing]:
+    result = {}
+    for file in files:
+        for data in json.loads(Path(file).read_text()):
+            listing = Listing.from_json(data)
+            result[listing.name] = listing
+    return result
+
+
+def _declared(item: Mapping[str, Any]) -> Entry:
+    return Entry(
+        checked_path(item["path"], OWNER),
+        EntryType[item["type"].upper()],
+        item["mode"],
+        item["uid"],
+        item["gid"],
+        content=item["content"].encode(),
+        link=item["target"],
+    )
+
+
+def _check_collisions(
+    placed: List[Listing], owned: List[Tuple[str, List[Entry]]]
+) -> Dict[str, ListedPath]:
+    """The directories that objects at their own paths contain.
+
+    Layers would silently cover each other where two objects contain one file, or where one has a
+    directory and another a file or a link.
+    """
+    files: Dict[str, str] = {}
+    directories: Dict[str, str] = {}
+    found: Dict[str, ListedPath] = {}
+
+    def add(owner: str, path: str, is_directory: bool) -> None:
+        if is_directory:
+            if path in files:
+                raise collision(path, files[path], owner)
+            directories.setdefault(path, owner)
+        else:
+            if path in files or path in directories:
+                raise collision(path, files.get(path) or directories[path], owner)
+            files[path] = owner
+
+    def add_parents(owner: str, path: str) -> None:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in directories:
+            add(owner, parent, True)
+            parent = parent.rpartition("/")[0]
+
+    for listing in sorted(placed, key=lambda item: item.name):
+        for listed in listing.paths:
+            add(listing.name, listed.path, listed.is_directory)
+            add_parents(listing.name, listed.path)
+            if listed.is_directory:
+                found.setdefault(listed.path, listed)
+    for owner, entries in owned:
+        for entry in entries:
+            if not entry.is_directory:
+                add(owner, entry.path, False)
+            elif entry.path in files:
+                raise collision(entry.path, files[entry.path], owner)
+            add_parents(owner, entry.path)
+    return found
+
+
+def _agreed_directories(placed: List[Listing], taken: Set[str]) -> List[Entry]:
+    """Directories whose mode or owner several objects disagree about, as the first has them.
+
+    Which layer is on top must not decide it.
+    """
+    first: Dict[str, ListedPath] = {}
+    disputed: Set[str] = set()
+    for listing in sorted(placed, key=lambda item: item.name):
+        for listed in listing.paths:
+            if listed.is_directory:
+                held = first.setdefault(listed.path, listed)
+                if (held.mode, held.uid, held.gid) != (listed.mode, listed.uid, listed.gid):
+                    disputed.add(listed.path)
+    return [_like(first[path]) for path in sorted(disputed - taken)]
+
+
+def _repeated_parents(entries: List[Entry], held: Mapping[str, ListedPath]) -> List[Entry]:
+    """The parents that ``entries`` need and that lower layers have, as those have them."""
+    taken = {entry.path for entry in entries}
+    result: Dict[str, Entry] = {}
+    for path in taken:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in taken and parent not in result:
+            listed = held.get(parent)
+            result[parent] = _like(listed) if listed else directory(parent)
+            parent = parent.rpartition("/")[0]
+    return list(result.values())
+
+
+def _like(listed: ListedPath) -> Entry:
+    return Entry(listed.path, EntryType.DIRECTORY, listed.mode, listed.uid, listed.gid)

@@ -1,0 +1,1 @@
+"""Plans: which objects share a layer, and in which order the layers lie."""

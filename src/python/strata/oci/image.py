@@ -1,0 +1,250 @@
+"""Config, manifest and index of an image, and the files of its layout.
+
+Follows the OCI image specification v1.1 ("Image Configuration", "Image Manifest", "Image Index",
+"Image Layout") and, for ``manifest.json``, the Docker image specification v1.2 ("Combined Image
+JSON + Filesystem Changeset Format"). Everything here is small JSON; layers are named by digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from strata.errors import StrataError
+
+MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_MEDIA_TYPE = "application/vnd.oci.image.config.v1+json"
+INDEX_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
+# Docker's reference grammar (distribution/reference), without a digest.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_NAME = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ImageLayer:
+    """One layer's descriptor and what the image says about it. Sizes are in bytes."""
+
+    digest: str
+    size: int
+    diff_id: str
+    uncompressed_size: int
+    media_type: str
+    members: Tuple[Mapping[str, Any], ...] = ()
+    reason: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], reason: str) -> "ImageLayer":
+        fields = {name: data[name] for name in data if name != "members"}
+        return cls(**fields, members=tuple(data["members"]), reason=reason)
+
+    @property
+    def descriptor(self) -> Dict[str, Any]:
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What an image has besides its layers. ``created`` is in seconds since the epoch;
+    ``architecture`` and ``variant`` are as in Go (``amd64``, ``arm64`` and ``v8``)."""
+
+    name: str
+    tags: Tuple[str, ...] = ()
+    architecture: str = "amd64"
+    variant: str = ""
+    created: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Image:
+    """``files`` are all files of the layout but the layers' blobs, by path."""
+
+    digest: str
+    config_digest: str
+    references: Tuple[str, ...]
+    layers: Tuple[ImageLayer, ...]
+    files: Mapping[str, bytes]
+
+    @property
+    def size(self) -> int:
+        """What a registry stores for this image, in bytes."""
+        return sum(layer.size for layer in self.layers)
+
+    def report(self) -> Dict[str, Any]:
+        """``image.json``: the image as tools and people want to know it."""
+        return {
+            "digest": self.digest,
+            "config_digest": self.config_digest,
+            "references": list(self.references),
+            "size": self.size,
+            "layers": [
+                {
+                    **layer.descriptor,
+                    "diff_id": layer.diff_id,
+                    "uncompressed_size": layer.uncompressed_size,
+                    "reason": layer.reason,
+                    "members": list(layer.members),
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+def checked_name(name: str) -> str:
+    """A repository name, lower-cased below its registry as dockerTools does it.
+
+    Raises StrataError if it is none by Docker's reference grammar.
+    """
+    host, slash, rest = name.partition("/")
+    has_registry = bool(slash) and (any(c in host for c in ".:") or host == "localhost")
+    lowered = f"{host}/{rest.lower()}" if has_registry else name.lower()
+    if not _NAME.fullmatch(lowered):
+        raise StrataError(
+            f"{name!r} is not an image name: it may have letters, digits and, between those, "
+            "'.', '_' and '-', with '/' between its parts and a registry's host in front"
+        )
+    return lowered
+
+
+def checked_tag(tag: str) -> str:
+    """Raises StrataError for what is no tag (OCI distribution specification, "Pulling")."""
+    if not _TAG.fullmatch(tag):
+        raise StrataError(
+            f"{tag!r} is not a tag: it may have up to 128 letters, digits, '_', '.' and '-', and "
+            "starts with a letter, a digit or '_'"
+        )
+    return tag
+
+
+def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
+    """Raises StrataError for a bad name or tag. Without tags the image is tagged by its content."""
+    name = checked_name(settings.name)
+    config = _json(_config(settings, layers))
+    config_digest = _digest(config)
+    manifest_data: Dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_MEDIA_TYPE,
+        "config": {"mediaType": CONFIG_MEDIA_TYPE, "digest": config_digest, "size": len(config)},
+        "layers": [layer.descriptor for layer in layers],
+    }
+    if settings.annotations:
+        manifest_data["annotations"] = dict(settings.annotations)
+    manifest = _json(manifest_data)
+    digest = _digest(manifest)
+    tags = [checked_tag(tag) for tag in settings.tags] or [digest.partition(":")[2][:32]]
+    references = tuple(f"{name}:{tag}" for tag in tags)
+    descriptor = {
+        "mediaType": MANIFEST_MEDIA_TYPE,
+        "digest": digest,
+        "size": len(manifest),
+        "platform": _platform(settings),
+    }
+    files = {
+        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _json(_index(descriptor, name, tags)),
+        "manifest.json": _json(_docker_manifest(config_digest, references, layers)),
+        _blob(config_digest): config,
+        _blob(digest): manifest,
+    }
+    return Image(digest, config_digest, references, tuple(layers), files)
+
+
+def _config(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Dict[str, Any]:
+    created = timestamp(settings.created)
+    return {
+        "created": created,
+        **_platform(settings),
+        "config": dict(settings.config),
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [
+            {"created": created, "created_by": "strata", "comment": _comment(layer)}
+            for layer in layers
+        ],
+    }
+
+
+def _comment(layer: ImageLayer) -> str:
+    names = [f"{m['name']} {m['version']}".strip() for m in layer.members]
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def _platform(settings: ImageSettings) -> Dict[str, str]:
+    platform = {"architecture": settings.architecture, "os": "linux"}
+    if settings.variant:
+        platform["variant"] = settings.variant
+    return platform
+
+
+def _index(descriptor: Dict[str, Any], name: str, tags: Sequence[str]) -> Dict[str, Any]:
+    """One descriptor per tag: that is how a layout names several."""
+    return {
+        "schemaVersion": 2,
+        "mediaType": INDEX_MEDIA_TYPE,
+        "manifests": [
+            {
+                **descriptor,
+                "annotations": {
+                    "io.containerd.image.name": f"{name}:{tag}",
+                    "org.opencontainers.image.ref.name": tag,
+                },
+            }
+            for tag in tags
+        ],
+    }
+
+
+def _docker_manifest(
+    config_digest: str, references: Sequence[str], layers: Sequence[ImageLayer]
+) -> List[Dict[str, Any]]:
+    return [
+        {
+            "Config": _blob(config_digest),
+            "RepoTags": list(references),
+            "Layers": [_blob(layer.digest) for layer in layers],
+        }
+    ]
+
+
+def _blob(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/", 1)
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _json(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def timestamp(seconds: int) -> str:
+    """RFC 3339, in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(text: str, now: Optional[int] = None) -> int:
+    """Seconds since the epoch from ISO 8601 text (UTC unless it says otherwise), or ``now``.
+
+    Raises StrataError for anything else.
+    """
+    if text == "now":
+        if now is None:
+            raise StrataError("'now' is not allowed here")
+        return now
+    try:
+        moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
+    except ValueError:
+        raise StrataError(
+            f"{text!r} is not an ISO 8601 time such as '1970-01-01T00:00:01Z'"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return int(moment.timestamp())

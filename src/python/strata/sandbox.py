@@ -1,0 +1,16 @@
+"""The ``__main__`` of a folder that holds the ``strata`` package, as build sandboxes have it.
+
+Beside that folder, ``encoders/<tag>/`` may hold encoder libraries for several interpreters
+(``cp311``): which Python runs a step must not change its inputs.
+"""
+
+import os
+import sys
+
+if sys.version_info < (3, 9):
+    sys.exit(f"strata needs Python 3.9 or newer, and {sys.executable} is {sys.version.split()[0]}")
+sys.path.append(os.path.join("encoders", f"cp{sys.version_info[0]}{sys.version_info[1]}"))
+
+from strata.__main__ import main  # noqa: E402
+
+sys.exit(main(sys.argv[1:]))
