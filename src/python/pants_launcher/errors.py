@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 
@@ -13,14 +14,15 @@ class LauncherError(Exception):
 def describe_os_error(error: OSError, cache: str) -> str:
     """The message for an operating system's refusal while the cache folder was being filled."""
     reason = error.strerror or str(error)
-    where = error.filename or cache
+    where = os.path.abspath(os.fsdecode(error.filename)) if error.filename else cache
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"the disk is full ({where}: {reason}).\n"
             f"Free some space (Pants needs about 300 MB under {cache}), or set XDG_CACHE_HOME to a "
             "folder on another disk."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    # The refusal may be for what is to be in the cache folder, or for a folder that it is in.
+    if os.path.commonpath([where, cache]) in (where, cache):
         return (
             f"can't write to the cache folder {cache} ({where}: {reason}).\n"
             "Make it writable, or set XDG_CACHE_HOME to a folder that is."

@@ -20,6 +20,8 @@ _UNREACHABLE = (
     "Connection refused",
     "Could not fetch URL",
     "name resolution",
+    # All that pip says of an unreachable index when it is configured not to retry.
+    "(from versions: none)",
 )
 
 
@@ -48,7 +50,7 @@ def _pip(python: str, requirements: str, command: list[str]) -> None:
     _run(
         [python, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"]
         + command
-        + ["--require-hashes", "--no-deps", "-r", requirements],
+        + ["--progress-bar", "off", "--require-hashes", "--no-deps", "-r", requirements],
         f"installing the packages that {requirements} lists failed",
         "",
     )
@@ -64,7 +66,7 @@ def _run(command: list[str], failure: str, hint: str) -> None:
         check=False,
     )
     if process.returncode != 0:
-        output = process.stdout.decode("utf-8", "replace")
+        output = process.stdout.decode("utf-8", "replace").rstrip()
         last_words = "\n".join(f"  | {line}" for line in output.splitlines()[-_SHOWN_LINES:])
         advice = explain(output) or hint
         raise LauncherError("\n".join(part for part in (f"{failure}:", last_words, advice) if part))
@@ -85,8 +87,8 @@ def explain(output: str) -> str:
         )
     if any(sign in output for sign in _UNREACHABLE):
         return (
-            "The package index can't be reached. Check the network, and pip's configuration "
-            "(`pip config list`, the variables PIP_INDEX_URL, PIP_PROXY, PIP_CERT)."
+            "The package index can't be reached, or has nothing of this name. Check the network, and "
+            "pip's configuration (`pip config list`, the variables PIP_INDEX_URL, PIP_PROXY, PIP_CERT)."
         )
     if "No matching distribution found" in output:
         return (

@@ -104,6 +104,7 @@ def test_cache_that_can_not_be_written(checkout: Checkout, tmp_path: Path) -> No
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the disk is full"),
+        (errno.ENOENT, "can't write to the cache folder /cache"),
         (errno.EROFS, "can't write to the cache folder /cache"),
         (errno.EACCES, "can't write to the cache folder /cache"),
     ],
@@ -112,6 +113,11 @@ def test_message_for_a_refusal_of_the_system(number: int, message: str) -> None:
     text = describe_os_error(OSError(number, os.strerror(number), "/cache/x"), "/cache")
     assert text.startswith(message)
     assert "/cache/x" in text and "XDG_CACHE_HOME" in text
+
+
+def test_refusal_elsewhere_is_not_put_down_to_the_cache() -> None:
+    error = FileNotFoundError(errno.ENOENT, "No such file", "/checkout/pants.lock")
+    assert describe_os_error(error, "/cache") == "/checkout/pants.lock: No such file"
 
 
 def test_full_disk_is_told_from_what_pip_says() -> None:
