@@ -25,6 +25,7 @@ from pants.util.logging import LogLevel
 
 from layered_image.closure.debian_target_types import (
     DebianArchitectureField,
+    DebianComponentsField,
     DebianLockField,
     DebianPackagesField,
     DebianSuitesField,
@@ -121,6 +122,7 @@ async def load_lock(request: LoadedLockRequest) -> LoadedLock:
         target[DebianPackagesField].value or (),
         target[DebianArchitectureField].value or "",
         target[DebianSuitesField].value or (),
+        target[DebianComponentsField].value or (),
     )
     if stale:
         raise LayeredImageError(

@@ -13,4 +13,4 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     """Raises StrataError if apt cannot resolve the packages."""
     target = out / spec["output"]
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(render_lock(resolve(spec)))
+    target.write_text(render_lock(resolve(spec), spec["address"]))

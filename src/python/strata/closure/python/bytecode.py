@@ -7,7 +7,6 @@ seed, in a fixed order: what ``marshal`` writes depends on what else the process
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -15,11 +14,12 @@ from typing import Dict, List, Sequence
 from strata.archive.entry import Entry, EntryType, FileRange
 from strata.errors import StrataError
 
-# Runs in the image's interpreter: it may use that interpreter's standard library only.
+# Runs in the image's interpreter, with what python3.N-minimal has of the standard library.
 _COMPILER = r"""
-import json, py_compile, sys, warnings
+import py_compile, sys, warnings
 warnings.simplefilter("ignore")
-for source, target, name in json.load(sys.stdin):
+words = iter(sys.stdin.buffer.read().decode().split("\0"))
+for source, target, name in zip(words, words, words):
     try:
         py_compile.compile(source, target, name, doraise=True,
                            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
@@ -81,7 +81,7 @@ class Compiler:
                 "-sSBc",
                 _COMPILER,
             ],
-            input=json.dumps(jobs).encode(),
+            input="\0".join(word for job in jobs for word in job).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={"PYTHONHOME": str(self._root / "usr"), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},

@@ -1,0 +1,1 @@
+"""Debian packages: locks resolved by apt, mirrors of the machine, and package contents."""

@@ -1,0 +1,190 @@
+"""The lock of a ``debian_packages`` target.
+
+A TOML file that says which packages, in which versions, an image gets. It names no mirror: pool
+paths are relative to an archive's root, and each machine knows its own mirrors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+from strata.errors import StrataError
+
+FORMAT = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# Debian policy 5.6.1 and 5.6.8.
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
+
+
+@dataclass(frozen=True, order=True)
+class LockedPackage:
+    """One package. ``path`` is below the archive's root; ``size`` is the .deb's and
+    ``installed_size`` what it unpacks to, both in bytes; ``depends`` are names in the same lock."""
+
+    name: str
+    version: str
+    architecture: str
+    suite: str
+    path: str
+    size: int
+    sha256: str
+    installed_size: int
+    depends: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DebianLock:
+    """``requested`` are the packages that were asked for; the rest are what they depend on."""
+
+    architecture: str
+    suites: Tuple[str, ...]
+    components: Tuple[str, ...]
+    requested: Tuple[str, ...]
+    packages: Tuple[LockedPackage, ...]
+
+
+def parse_lock(text: str, origin: str) -> DebianLock:
+    """Raises StrataError, naming ``origin`` and the offending key, for anything but a valid lock."""
+    data = _load(text, origin)
+    if data.get("format") != FORMAT:
+        raise StrataError(f"{origin}: 'format' must be {FORMAT}, not {data.get('format')!r}")
+    rows = data.get("package", [])
+    if not isinstance(rows, list):
+        raise StrataError(f"{origin}: 'package' must be a list of tables")
+    packages = tuple(sorted(_package(row, origin) for row in rows))
+    names = [package.name for package in packages]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            raise StrataError(f"{origin}: the package {name!r} occurs twice")
+    known = set(names)
+    lock = DebianLock(
+        _typed(data, "architecture", str, origin),
+        _strings(data, "suites", origin),
+        _strings(data, "components", origin),
+        _strings(data, "requested", origin),
+        packages,
+    )
+    for name in lock.requested:
+        if name not in known:
+            raise StrataError(f"{origin}: 'requested' names {name!r}, which is not in the lock")
+    for package in packages:
+        for name in package.depends:
+            if name not in known:
+                raise StrataError(
+                    f"{origin}: 'depends' of {package.name!r} names {name!r}, which is not in the "
+                    "lock"
+                )
+    return lock
+
+
+def _load(text: str, origin: str) -> Dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError:  # Before Python 3.11.
+        import toml
+
+        try:
+            return dict(toml.loads(text))
+        except (toml.TomlDecodeError, IndexError) as error:
+            raise StrataError(f"{origin} is not valid TOML: {error}") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StrataError(f"{origin} is not valid TOML: {error}") from error
+
+
+def _typed(row: Mapping[str, Any], key: str, wanted: type, origin: str) -> Any:
+    value = row.get(key)
+    if type(value) is not wanted:
+        raise StrataError(f"{origin}: {key!r} must be a {wanted.__name__}, not {value!r}")
+    return value
+
+
+def _strings(row: Mapping[str, Any], key: str, origin: str) -> Tuple[str, ...]:
+    values = _typed(row, key, list, origin)
+    if not all(isinstance(value, str) for value in values):
+        raise StrataError(f"{origin}: {key!r} must be a list of strings")
+    return tuple(values)
+
+
+def _package(row: Any, origin: str) -> LockedPackage:
+    if not isinstance(row, dict):
+        raise StrataError(f"{origin}: 'package' must be a list of tables")
+    origin = f"{origin}: package {row.get('name')!r}"
+    unknown = sorted(set(row) - {item.name for item in fields(LockedPackage)})
+    if unknown:
+        raise StrataError(f"{origin}: unknown key {unknown[0]!r}")
+    package = LockedPackage(
+        name=_typed(row, "name", str, origin),
+        version=_typed(row, "version", str, origin),
+        architecture=_typed(row, "architecture", str, origin),
+        suite=_typed(row, "suite", str, origin),
+        path=_typed(row, "path", str, origin),
+        size=_typed(row, "size", int, origin),
+        sha256=_typed(row, "sha256", str, origin),
+        installed_size=_typed(row, "installed_size", int, origin),
+        depends=_strings(row, "depends", origin),
+    )
+    if not _NAME.fullmatch(package.name):
+        raise StrataError(f"{origin}: 'name' is not a package name")
+    if not _SHA256.fullmatch(package.sha256):
+        raise StrataError(f"{origin}: 'sha256' must be 64 hexadecimal digits")
+    if package.path.startswith("/") or ".." in package.path.split("/"):
+        raise StrataError(f"{origin}: 'path' must be relative and without '..'")
+    if package.size <= 0:
+        raise StrataError(f"{origin}: 'size' must be positive")
+    return package
+
+
+def render_lock(lock: DebianLock, address: str = "") -> str:
+    """The lock's text: one table per package, sorted, so that changes make small diffs."""
+    command = f"pants generate-debian-lockfiles {address}".rstrip()
+    lines = [
+        f"# Written by `{command}`. Do not edit.",
+        f"format = {FORMAT}",
+        f"architecture = {_quoted(lock.architecture)}",
+        f"suites = {_list(lock.suites)}",
+        f"components = {_list(lock.components)}",
+        f"requested = {_list(lock.requested)}",
+    ]
+    for package in sorted(lock.packages):
+        lines += ["", "[[package]]"]
+        for item in fields(package):
+            value = getattr(package, item.name)
+            if isinstance(value, tuple):
+                text = _list(value)
+            else:
+                text = str(value) if isinstance(value, int) else _quoted(value)
+            lines.append(f"{item.name} = {text}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+def _list(values: Iterable[str]) -> str:
+    return f"[{', '.join(_quoted(value) for value in values)}]"
+
+
+def stale_reason(
+    lock: DebianLock,
+    requested: Iterable[str],
+    architecture: str,
+    suites: Iterable[str],
+    components: Iterable[str],
+) -> Optional[str]:
+    """Why a lock does not answer a request, or None if it does."""
+    reasons: List[Tuple[str, Any, Any]] = [
+        ("packages", sorted(lock.requested), sorted(requested)),
+        ("architecture", lock.architecture, architecture),
+        ("suites", list(lock.suites), list(suites)),
+        ("components", list(lock.components), list(components)),
+    ]
+    for what, locked, wanted in reasons:
+        if locked != wanted:
+            return f"it was made for {what} {locked}, and the target says {wanted}"
+    return None
