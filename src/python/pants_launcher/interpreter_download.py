@@ -32,7 +32,7 @@ def fetch_interpreter(
     progress("no CPython 3.9 was found; fetching one ...")
     try:
         # This process runs in the stage-0 environment, which may be removed: name the Python below.
-        base = getattr(sys, "_base_executable", None) or sys.executable
+        base = os.path.realpath(sys.executable)
         uv = os.path.join(os.path.dirname(ensure_tool_environment(locations, "uv", base)), "uv")
         _install(uv, locations, env)
         return _installed(locations)

@@ -17,11 +17,15 @@ from pants_launcher.locations import Locations, home
 # In a virtual environment, the interpreter that it was made with: the former may go away any time.
 _PROBE = """
 import importlib.util, json, os, sys
-base = getattr(sys, "_base_executable", None) or sys.executable
+path = sys.executable
+if sys.prefix != sys.base_prefix:
+    path = os.path.join(sys.base_prefix, "bin", "python%d.%d" % sys.version_info[:2])
+    if not os.access(path, os.X_OK):
+        path = os.path.realpath(sys.executable)
 print(json.dumps({
     "implementation": sys.implementation.name,
     "version": list(sys.version_info[:3]),
-    "path": base if os.access(base, os.X_OK) else sys.executable,
+    "path": path,
     "missing": [n for n in ("ensurepip", "ssl", "venv", "zlib") if not importlib.util.find_spec(n)],
 }))
 """

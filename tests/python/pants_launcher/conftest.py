@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from launcher_checkout import (
-    Checkout,
-    Wheelhouse,
-    base_python,
-    recording_wheel,
-    repository_root,
+from launcher_checkout import (  # pants: no-infer-dep
+    Checkout,  # pants: no-infer-dep
+    Wheelhouse,  # pants: no-infer-dep
+    base_python,  # pants: no-infer-dep
+    recording_wheel,  # pants: no-infer-dep
+    repository_root,  # pants: no-infer-dep
 )
 
 sys.path.insert(0, str(repository_root() / "src/python"))

@@ -36,7 +36,8 @@ def repository_root() -> Path:
 
 def base_python() -> Path:
     """The CPython 3.9 that runs the tests, outside of any virtual environment."""
-    return Path(getattr(sys, "_base_executable", sys.executable))
+    python = Path(sys.base_prefix, "bin", "python3.9")
+    return python if python.exists() else Path(sys.executable).resolve()
 
 
 def script(path: Path, body: str) -> Path:

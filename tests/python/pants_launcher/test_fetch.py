@@ -15,7 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launcher_checkout import UNREACHABLE_URL, Checkout, Wheelhouse, base_python
+from launcher_checkout import (  # pants: no-infer-dep
+    UNREACHABLE_URL,  # pants: no-infer-dep
+    Checkout,  # pants: no-infer-dep
+    Wheelhouse,  # pants: no-infer-dep
+    base_python,  # pants: no-infer-dep
+)
 
 # What uv replaces by the mirror's address.
 _RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from launcher_checkout import Checkout, base_python, script
+from launcher_checkout import (  # pants: no-infer-dep
+    Checkout,  # pants: no-infer-dep
+    base_python,  # pants: no-infer-dep
+    script,  # pants: no-infer-dep
+)
 from pants_launcher import interpreters
 from pants_launcher.errors import LauncherError
 from pants_launcher.locations import Locations
@@ -141,6 +146,15 @@ def test_real_interpreter_is_known_for_what_it_is(machine: Machine) -> None:
     # The wrapper is seen through: the environment must not depend on it.
     assert os.path.realpath(interpreter.path) == os.path.realpath(base_python())
     assert interpreter.version.startswith("3.9.")
+
+
+def test_virtual_environment_is_seen_through(machine: Machine) -> None:
+    folder = machine.folder / "environment"
+    subprocess.run([str(base_python()), "-m", "venv", "--without-pip", str(folder)], check=True)
+    machine.env["PANTS_PYTHON"] = str(folder / "bin/python3.9")
+    found = machine.found()
+    assert found is not None and not Path(found).is_relative_to(folder)
+    assert os.path.realpath(found) == os.path.realpath(base_python())
 
 
 def test_start_with_a_wrong_explicit_interpreter(checkout: Checkout) -> None:

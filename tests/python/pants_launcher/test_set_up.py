@@ -11,7 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from launcher_checkout import UNREACHABLE_URL, Checkout, finish
+from launcher_checkout import (  # pants: no-infer-dep
+    UNREACHABLE_URL,  # pants: no-infer-dep
+    Checkout,  # pants: no-infer-dep
+    finish,  # pants: no-infer-dep
+)
 from pants_launcher.errors import describe_os_error
 from pants_launcher.pip_install import explain
 

@@ -9,7 +9,11 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from launcher_checkout import Checkout, base_python, repository_root
+from launcher_checkout import (  # pants: no-infer-dep
+    Checkout,  # pants: no-infer-dep
+    base_python,  # pants: no-infer-dep
+    repository_root,  # pants: no-infer-dep
+)
 
 
 def test_hands_over_the_command_line_and_sets_up_once(checkout: Checkout) -> None:
