@@ -53,6 +53,7 @@ from pants.engine.target import (
     WrappedTarget,
     WrappedTargetRequest,
 )
+from pants.option.subsystem import Subsystem
 
 __all__ = [
     "EnvironmentField",
@@ -104,7 +105,8 @@ def implicitly(*args: Any) -> Dict[str, Any]:
 
 
 def _by_type(output_type: type, input_type: type) -> Callable[..., Any]:
-    def call(value: Any = _MISSING, implicit: Any = ()) -> Any:
+    # The visitor looks into functions that are annotated to return an awaitable.
+    def call(value: Any = _MISSING, implicit: Any = ()) -> Get:
         if value is _MISSING:
             (value,) = implicit
             if isinstance(value, dict):
@@ -172,4 +174,12 @@ def collect_rules(namespace: Any = None) -> Iterable[Any]:
     ours: List[Any] = [
         getattr(item, _REGISTERED) for item in namespace.values() if hasattr(item, _REGISTERED)
     ]
-    return [*_pants_collect_rules(namespace), *ours]
+    # Pants finds the rules of subsystems through the rules that take them, so we do it for ours.
+    subsystems = {
+        parameter
+        for item in ours
+        for parameter in item.input_selectors
+        if isinstance(parameter, type) and issubclass(parameter, Subsystem)
+    }
+    found = [found for subsystem in subsystems for found in subsystem.rules()]
+    return [*_pants_collect_rules(namespace), *ours, *found]

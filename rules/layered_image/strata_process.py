@@ -100,7 +100,7 @@ async def run_strata(
     )
     if python.first_path is None:
         raise ValueError(
-            "No `python3` in [layered-image].python_search_path "
+            "No `python3` in [layered-images].python_search_path "
             f"({', '.join(options.python_search_path)}): install Python 3.9 or newer there, or set "
             "the option to where it is on all your machines."
         )

@@ -1,4 +1,4 @@
-"""Options of the backend: ``[layered-image]``."""
+"""Options of the backend: ``[layered-images]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pants.util.strutil import softwrap
 
 
 class LayeredImageSubsystem(Subsystem):
-    options_scope = "layered-image"
+    options_scope = "layered-images"
     help = "Options for reproducible layered container images."
 
     store = StrOption(

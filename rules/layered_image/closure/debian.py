@@ -207,7 +207,7 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
             raise LayeredImageError(
                 address,
                 f"no mirror is known for the suite {suite!r}: add it to the machine's apt "
-                "configuration, or set [layered-image].debian_mirrors",
+                "configuration, or set [layered-images].debian_mirrors",
             )
     fetched = await concurrently(
         fetch_package(
@@ -224,7 +224,7 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
                 f"{package.name} {package.version} cannot be fetched as it was locked:\n"
                 f"{result.error}\nIf the mirror no longer has this version, lock again with "
                 f"`pants generate-debian-lockfiles {address}`; or name another mirror in "
-                "[layered-image].debian_mirrors.",
+                "[layered-images].debian_mirrors.",
                 DebianLockField.alias,
             )
         item = ImageObject(f"debian:{package.name}", package.version, package.installed_size)

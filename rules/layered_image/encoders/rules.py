@@ -32,8 +32,15 @@ _WHEEL_PLATFORMS = {
     "macos_arm64": "macosx_11_0_arm64",
 }
 # The rest of the wheels (a second backend, type stubs) would only make sandboxes larger.
-_NEEDED = ("isal/__init__.py", "isal/_isal.", "isal/isal_zlib.", "zstandard/__init__.py",
-           "zstandard/backend_c.")
+_NEEDED = (
+    "isal/__init__.py",
+    "isal/_isal.",
+    "isal/_version.py",
+    "isal/igzip_lib.",
+    "isal/isal_zlib.",
+    "zstandard/__init__.py",
+    "zstandard/backend_c.",
+)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class _Apt:
             if not mirrors:
                 raise StrataError(
                     f"no mirror is known for the suite {suite!r}: add it to the machine's apt "
-                    "configuration, or set [layered-image].debian_mirrors"
+                    "configuration, or set [layered-images].debian_mirrors"
                 )
             result[suite] = tuple(uri for uri, _ in mirrors)
             # One mirror is enough to resolve from; the others hold the same.
@@ -158,7 +158,7 @@ class _Apt:
         for option in self._options:
             argv += ["-o", option]
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-        environment.setdefault("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        environment["PATH"] = environment.get("PATH") or "/usr/bin:/bin:/usr/sbin:/sbin"
         try:
             process = subprocess.run(
                 argv + list(command[1:]),

@@ -1,0 +1,1 @@
+"""What all programs share: settings, logging and errors."""

@@ -1,0 +1,1 @@
+"""Image statistics and thumbnails, on NumPy and Pillow."""
