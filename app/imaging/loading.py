@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-
 from common.errors import ImageError
+from PIL import Image, UnidentifiedImageError
 
 
 def load_image(data: bytes, max_pixels: int) -> Image.Image:

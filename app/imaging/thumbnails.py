@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image, ImageOps
-
 from common.errors import ImageError
+from PIL import Image, ImageOps
 
 SMALLEST, LARGEST = 8, 1024
 

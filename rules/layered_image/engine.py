@@ -6,7 +6,7 @@ releases look-alikes over ``Get`` stand in.
 
 from pants.version import PANTS_SEMVER, Version
 
-if PANTS_SEMVER < Version("2.28"):
+if Version("2.28") > PANTS_SEMVER:
     from layered_image.engine_legacy import *  # noqa: F403
 else:
     from layered_image.engine_modern import *  # noqa: F403

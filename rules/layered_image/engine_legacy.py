@@ -40,7 +40,8 @@ from pants.engine.fs import (
     Snapshot,
 )
 from pants.engine.process import FallibleProcessResult, Process, ProcessCacheScope
-from pants.engine.rules import Get, MultiGet, collect_rules as _pants_collect_rules
+from pants.engine.rules import Get, MultiGet
+from pants.engine.rules import collect_rules as _pants_collect_rules
 from pants.engine.rules import goal_rule as goal_rule
 from pants.engine.rules import rule as _pants_rule
 from pants.engine.target import (

@@ -14,8 +14,13 @@ from pants.engine.process import ProcessCacheScope
 from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
+from strata.errors import StrataError
+from strata.layering.plan import PlannedLayer, plan_by_popularity
+from strata.model import Graph
+from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
 
 from layered_image.closure.collect import ImageClosure, ImageClosureRequest, find_image_closure
+from layered_image.closure.provider import ProvidedObject
 from layered_image.engine import (
     collect_rules,
     concurrently,
@@ -51,10 +56,6 @@ from layered_image.target_types import (
     LayeredImageUidField,
     thawed,
 )
-from strata.errors import StrataError
-from strata.layering.plan import PlannedLayer, plan_by_popularity
-from strata.model import Graph
-from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
 
 #: Which of Pants' platforms runs programs of which architecture.
 _NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}
@@ -160,10 +161,15 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
     )
     if customisation.error:
         raise LayeredImageError(address, customisation.error)
-    image = _image(target, closure.config, parse_timestamp(created or "", now), [
-        *zip(layers, (planned.reason for planned in plan)),
-        (customisation, "links into the store and declared entries"),
-    ])
+    image = _image(
+        target,
+        closure.config,
+        parse_timestamp(created or "", now),
+        [
+            *zip(layers, (planned.reason for planned in plan)),
+            (customisation, "links into the store and declared entries"),
+        ],
+    )
     metadata = await create_digest(
         CreateDigest(FileContent(path, content) for path, content in image.files.items())
     )
@@ -181,7 +187,7 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
     )
 
 
-def _interpreter_packages(closure: ImageClosure) -> Tuple:
+def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:
     """The Debian packages that the interpreter needs to run, itself included."""
     assert closure.interpreter is not None
     needed = {closure.interpreter.object_name}

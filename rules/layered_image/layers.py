@@ -142,8 +142,7 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
         "python": settings.python if is_python else "",
         "interpreter": f"{_INTERPRETER}/{_INTERPRETER}" if compiles else "",
         "objects": [
-            _object_spec(member, f"objects/{index}")
-            for index, member in enumerate(request.members)
+            _object_spec(member, f"objects/{index}") for index, member in enumerate(request.members)
         ],
     }
     result = await run_strata(

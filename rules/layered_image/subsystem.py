@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import List
+
 from pants.option.option_types import DictOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
@@ -31,7 +33,7 @@ class LayeredImageSubsystem(Subsystem):
         ),
     )
 
-    debian_mirrors = DictOption(
+    debian_mirrors = DictOption[List[str]](
         default={},
         help=softwrap(
             """

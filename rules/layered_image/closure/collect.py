@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional, Set, Tuple
 
 from pants.core.goals.package import PackageFieldSet
-from pants.engine.addresses import Address, UnparsedAddressInputs
+from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
 from pants.engine.target import FieldSetsPerTargetRequest, Target
 from pants.engine.unions import UnionMembership
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
+from strata.closure.debian.interpreter import interpreter_of, libc_version
 
 from layered_image.closure.debian import LoadedLockRequest, load_lock
 from layered_image.closure.debian_target_types import DebianLockField
@@ -45,7 +46,6 @@ from layered_image.target_types import (
     frozen,
     thawed,
 )
-from strata.closure.debian.interpreter import interpreter_of, libc_version
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ async def find_image_closure(
         for text in in_config
     )
     groups = await concurrently(
-        resolve_targets(**implicitly(addresses)) for addresses in (contents, *mentioned)
+        resolve_targets(**implicitly({addresses: Addresses})) for addresses in (contents, *mentioned)
     )
     targets = list({target.address: target for group in groups for target in group}.values())
     packageable = await find_valid_field_sets(
@@ -111,8 +111,8 @@ async def find_image_closure(
             if interpreter is not None and interpreter.version != found[2]:
                 raise LayeredImageError(
                     address,
-                    f"its contents have two Python interpreters, {interpreter.path} and {found[1]}; "
-                    "keep one",
+                    f"its contents have two Python interpreters, {interpreter.path} and "
+                    f"{found[1]}; keep one",
                     LayeredImageContentsField.alias,
                 )
             interpreter = Interpreter(f"debian:{found[0]}", found[1], found[2])
@@ -197,9 +197,7 @@ def _merged(
     )
 
 
-def _conflict(
-    first: Tuple[ProvidedObject, Address], second: Tuple[ProvidedObject, Address]
-) -> str:
+def _conflict(first: Tuple[ProvidedObject, Address], second: Tuple[ProvidedObject, Address]) -> str:
     name = first[0].item.name
     versions = [f"{item.item.version or 'one form'} in {where}" for item, where in (first, second)]
     return (

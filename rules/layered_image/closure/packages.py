@@ -16,6 +16,7 @@ from pants.core.util_rules.source_files import SourceFilesRequest
 from pants.engine.target import FieldSetsPerTargetRequest, SourcesField, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
+from strata.model import ImageObject
 
 from layered_image.closure.manifest import DescribeRequest, describe_content, moved
 from layered_image.closure.provider import (
@@ -33,7 +34,6 @@ from layered_image.engine import (
     implicitly,
     rule,
 )
-from strata.model import ImageObject
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,12 @@ async def provide_package(request: ProvidePackageRequest) -> ProvidedObjects:
         EnvironmentAwarePackageRequest(field_sets.field_sets[0])
     )
     entries = await get_digest_entries(built.digest)
-    folder = address.spec_path.replace("/", ".")
-    placed = []
-    for entry in entries:
-        path = entry.path
-        placed.append(moved(entry, path[len(folder) + 1 :] if path.startswith(f"{folder}/") else path))
+    # A packaged artifact's path has dots where its folder has slashes.
+    folder = address.spec_path.replace("/", ".") + "/"
+    placed = [
+        moved(entry, entry.path[len(folder) :] if entry.path.startswith(folder) else entry.path)
+        for entry in entries
+    ]
     content = await describe_content(DescribeRequest(tuple(placed)), **implicitly())
     name = address.target_name
     item = ImageObject(f"package:{name}", "", content.size, first_party=True)

@@ -7,7 +7,7 @@ that takes it and returns ``ProvidedObjects``. Adding a kind touches that one mo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Iterable, Optional, Tuple
+from typing import ClassVar, Iterable, Optional, Tuple, Type
 
 from pants.engine.addresses import Address
 from pants.engine.environment import EnvironmentName
@@ -15,9 +15,9 @@ from pants.engine.fs import Digest
 from pants.engine.target import Target
 from pants.engine.unions import union
 from pants.util.frozendict import FrozenDict
+from strata.model import ImageObject
 
 from layered_image.engine import rule
-from strata.model import ImageObject
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ async def provide_objects(
 
 
 def provider_for(
-    members: Iterable[type], target: Target, packageable: bool
-) -> Optional[type]:
+    members: Iterable[Type[ProvideObjectsRequest]], target: Target, packageable: bool
+) -> Optional[Type[ProvideObjectsRequest]]:
     """The provider of ``target`` among all registered ones, or None."""
     providers = sorted(members, key=lambda member: (member.precedence, member.__name__))
     return next((p for p in providers if p.is_applicable(target, packageable)), None)

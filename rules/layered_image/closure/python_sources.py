@@ -28,6 +28,7 @@ from pants.util.logging import LogLevel
 from layered_image.closure.manifest import (
     DescribedContent,
     DescribeRequest,
+    Entry,
     describe_content,
 )
 from layered_image.engine import (
@@ -86,8 +87,7 @@ async def find_first_party(request: FirstPartyRequest) -> FirstPartyObjects:
         for target in with_dependencies
     )
     dependencies = {
-        target.address: tuple(addresses)
-        for target, addresses in zip(with_dependencies, found)
+        target.address: tuple(addresses) for target, addresses in zip(with_dependencies, found)
     }
     groups: Dict[Address, List[Target]] = defaultdict(list)
     for target in closure:
@@ -107,7 +107,7 @@ async def find_first_party(request: FirstPartyRequest) -> FirstPartyObjects:
 
     # Targets of equal names below different source roots make one object.
     names: Dict[Address, str] = {}
-    files: Dict[str, Dict[str, object]] = defaultdict(dict)
+    files: Dict[str, Dict[str, Entry]] = defaultdict(dict)
     for owner, snapshot, source, found_entries in zip(owners, digests, sources, entries):
         kept = [entry for entry in found_entries if entry.path not in request.provided]
         if kept:

@@ -12,6 +12,7 @@ from pants.backend.python.goals.package_pex_binary import PexBinaryFieldSet
 from pants.backend.python.target_types import PexLayout
 from pants.engine.fs import CreateDigest
 from pants.util.logging import LogLevel
+from strata.closure.python.metadata import WheelMetadata, parse_metadata
 
 from layered_image.closure.manifest import (
     DescribedContent,
@@ -32,7 +33,6 @@ from layered_image.engine import (
     package_pex_binary,
     rule,
 )
-from strata.closure.python.metadata import WheelMetadata, parse_metadata
 
 _OUTPUT = "deps.pex"
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -98,7 +98,9 @@ async def find_wheels(request: PexWheelsRequest) -> PexWheels:
         )
     )
     texts = await get_digest_contents(metadata_digest)
-    metadata = {text.path.partition("/")[0]: parse_metadata(text.content.decode()) for text in texts}
+    metadata = {
+        text.path.partition("/")[0]: parse_metadata(text.content.decode()) for text in texts
+    }
     contents = await concurrently(
         describe_content(DescribeRequest(tuple(by_wheel[name])), **implicitly()) for name in names
     )

@@ -9,11 +9,11 @@ from typing import ClassVar, List, Tuple
 
 from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.core.util_rules.source_files import SourceFilesRequest
-from pants.engine.addresses import UnparsedAddressInputs
+from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
 from pants.engine.target import FieldSetsPerTargetRequest, SourcesField, Target
 from pants.engine.unions import UnionRule
-from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
+from strata.model import ImageObject
 
 from layered_image.closure.debian import (
     FetchPackageRequest,
@@ -24,7 +24,7 @@ from layered_image.closure.debian import (
     load_lock,
 )
 from layered_image.closure.debian_target_types import DebianLockField
-from layered_image.closure.manifest import DescribeRequest, describe_content, moved
+from layered_image.closure.manifest import DescribeRequest, Entry, describe_content, moved
 from layered_image.closure.provider import (
     ProvidedObject,
     ProvidedObjects,
@@ -56,7 +56,6 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
-from strata.model import ImageObject
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedO
         ),
         **implicitly(),
     )
-    targets = await resolve_targets(**implicitly(addresses))
+    targets = await resolve_targets(**implicitly({addresses: Addresses}))
     if len(targets) != 1 or not targets[0].has_field(DebianLockField):
         raise LayeredImageError(
             address, f"{field.value} is no debian_packages target; name one", field.alias
@@ -159,7 +158,7 @@ async def provide_files(request: ProvideFilesRequest) -> ProvidedObjects:
     addresses = await resolve_unparsed_address_inputs(
         target[ImageFilesDependenciesField].to_unparsed_address_inputs(), **implicitly()
     )
-    targets = await resolve_targets(**implicitly(addresses))
+    targets = await resolve_targets(**implicitly({addresses: Addresses}))
     packageable = await find_valid_field_sets(
         FieldSetsPerTargetRequest(PackageFieldSet, targets), **implicitly()
     )
@@ -190,7 +189,7 @@ async def provide_files(request: ProvideFilesRequest) -> ProvidedObjects:
 
     destination = (target[ImageFilesDestinationField].value or "/").strip("/")
     strip = (target[ImageFilesStripPrefixField].value or "").strip("/")
-    placed: List = []
+    placed: List[Entry] = []
     for owner, entries in zip(owners, found):
         for entry in entries:
             base = strip or owner.address.spec_path
@@ -212,7 +211,7 @@ async def provide_files(request: ProvideFilesRequest) -> ProvidedObjects:
     )
 
 
-def _distinct(entries: List, address) -> Tuple:
+def _distinct(entries: List[Entry], address: Address) -> Tuple[Entry, ...]:
     counts = Counter(entry.path for entry in entries)
     twice = sorted(path for path, count in counts.items() if count > 1)
     if twice:

@@ -141,7 +141,7 @@ class ImageUsersField(Field):
                     cls.alias,
                     f"unknown key {key!r} of {name!r}; the keys are {', '.join(_USER_KEYS)}",
                 )
-            if type(item) is not wanted or (wanted is str and set(item) & set(":\n")):
+            if type(item) is not wanted or (isinstance(item, str) and set(item) & set(":\n")):
                 raise invalid_field(
                     address, cls.alias, f"{key!r} of {name!r} must be a plain {wanted.__name__}"
                 )

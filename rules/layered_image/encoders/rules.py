@@ -21,9 +21,7 @@ from layered_image.engine import (
 )
 
 # Each lock pins one library (see docs/dependencies.md).
-_LOCKS = {
-    name: (Path(__file__).parent / f"{name}.lock").read_bytes() for name in ("gzip", "zstd")
-}
+_LOCKS = {name: (Path(__file__).parent / f"{name}.lock").read_bytes() for name in ("gzip", "zstd")}
 _PYTHONS = ("39", "310", "311", "312", "313", "314")
 _WHEEL_PLATFORMS = {
     "linux_x86_64": "manylinux2014_x86_64",

@@ -62,9 +62,7 @@ async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage
         f"digest: {image.digest}",
         f"layers: {image.layers}, {image.size / 1e6:.1f} MB",
     )
-    report = await create_digest(
-        CreateDigest([FileContent(report_path, image.report.encode())])
-    )
+    report = await create_digest(CreateDigest([FileContent(report_path, image.report.encode())]))
     digests = [report]
     artifacts: List[BuiltPackageArtifact] = []
     if "tar" in formats:

@@ -1,4 +1,4 @@
-"""Runs the bootstrap when Python is given this folder: ``python -I -S src/python/pants_launcher``."""
+"""Runs the bootstrap when Python is given this folder, as ``python -I -S`` is by ``pants``."""
 
 import os
 import sys

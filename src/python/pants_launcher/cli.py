@@ -1,4 +1,4 @@
-"""The launcher's entry point: starts Pants at once where it is set up, and sets it up first if not."""
+"""The launcher's entry point: starts Pants at once where it is set up, and else sets it up."""
 
 from __future__ import annotations
 

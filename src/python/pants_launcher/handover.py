@@ -40,7 +40,7 @@ def search_path_entry(interpreter: str) -> str:
 
 def start_pants(record: EnvironmentRecord, args: Sequence[str]) -> NoReturn:
     """Replaces this process by Pants, in the same working folder."""
-    # The script rather than `-m pants`: Pants's daemon runs the same file again, and the folder it is
-    # in then comes first on the daemon's import path. Isolated, as the bootstrap itself is.
+    # The script rather than `-m pants`: Pants's daemon runs the same file again, and the folder it
+    # is in then comes first on the daemon's import path. Isolated, as the bootstrap itself is.
     command = [record.python, "-I", record.pants, *args]
     os.execve(record.python, command, pants_environment(os.environ, record))

@@ -87,8 +87,9 @@ def explain(output: str) -> str:
         )
     if any(sign in output for sign in _UNREACHABLE):
         return (
-            "The package index can't be reached, or has nothing of this name. Check the network, and "
-            "pip's configuration (`pip config list`, the variables PIP_INDEX_URL, PIP_PROXY, PIP_CERT)."
+            "The package index can't be reached, or has nothing of this name. Check the network, "
+            "and pip's configuration (`pip config list`, the variables PIP_INDEX_URL, PIP_PROXY, "
+            "PIP_CERT)."
         )
     if "No matching distribution found" in output:
         return (

@@ -7,10 +7,10 @@ Beside that folder, ``encoders/<tag>/`` may hold encoder libraries for several i
 import os
 import sys
 
-if sys.version_info < (3, 9):
+if sys.version_info < (3, 9):  # noqa: UP036 - said clearly, where a SyntaxError would be odd
     sys.exit(f"strata needs Python 3.9 or newer, and {sys.executable} is {sys.version.split()[0]}")
 sys.path.append(os.path.join("encoders", f"cp{sys.version_info[0]}{sys.version_info[1]}"))
 
-from strata.__main__ import main  # noqa: E402
+from strata.__main__ import main
 
 sys.exit(main(sys.argv[1:]))

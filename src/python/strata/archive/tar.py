@@ -131,6 +131,3 @@ def _pax_record(key: bytes, value: bytes) -> bytes:
     if rest + len(str(length)) != length:
         length = rest + len(str(length))
     return b"%d %b=%b\n" % (length, key, value)
-
-
-

@@ -86,9 +86,9 @@ def _emit(
         entries.append(symlink(f"{mount}/{prefix}{name}", f"/{roots[owner]}/{prefix}{name}"))
     for name, child in node.directories.items():
         below = f"{prefix}{name}"
-        owner = _only(child)
-        if owner is not None and below not in real:
-            entries.append(symlink(f"{mount}/{below}", f"/{roots[owner]}/{below}"))
+        only = _only(child)
+        if only is not None and below not in real:
+            entries.append(symlink(f"{mount}/{below}", f"/{roots[only]}/{below}"))
         else:
             entries.append(directory(f"{mount}/{below}"))
             _emit(child, mount, below, roots, real, entries)

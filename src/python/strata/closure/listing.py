@@ -83,5 +83,7 @@ def listed_paths(
         same = ""
         if relative.rpartition("/")[2] == _SHARED_NAME:
             same = hashes.get(entry.path, "")
-        result.append(ListedPath(relative, entry.is_directory, entry.mode, entry.uid, entry.gid, same))
+        result.append(
+            ListedPath(relative, entry.is_directory, entry.mode, entry.uid, entry.gid, same)
+        )
     return tuple(sorted(result, key=lambda p: p.path.encode()))

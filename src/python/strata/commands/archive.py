@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO, Dict
@@ -33,7 +32,8 @@ def write_archive(layout: Path, out: BinaryIO, mtime: int) -> None:
         name = path.relative_to(layout).as_posix()
         out.write(encode_header(Entry(name, content=FileRange(path, size)), mtime))
         with open(path, "rb") as source:
-            shutil.copyfileobj(source, out, _COPY)
+            while chunk := source.read(_COPY):
+                out.write(chunk)
         out.write(bytes(padding(size)))
     out.write(END_OF_ARCHIVE)
 

@@ -25,8 +25,8 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         application = Application.from_json(data)
         owned.append((f"/{application.path}", application_entries(application, listings)))
     for farm in spec["farms"]:
-        members = [listings[name] for name in farm["objects"]]
-        owned.append((f"/{farm['mount']}", link_farm(members, farm["mount"])))
+        linked = [listings[name] for name in farm["objects"]]
+        owned.append((f"/{farm['mount']}", link_farm(linked, farm["mount"])))
     owned.append((OWNER, [_declared(item) for item in spec["entries"]]))
     entries = merged(owned)
 

@@ -45,9 +45,7 @@ def plan_by_popularity(graph: Graph, max_layers: int, base_layers: int = 0) -> L
         alone, rest = order[: budget - 1], order[budget - 1 :]
         if len({_is_first_party(graph, unit) for unit, _ in rest}) > 1:
             alone, rest = order[: budget - 2], order[budget - 2 :]
-    layers = [
-        PlannedLayer(unit, _reason(unit, f"popularity {score}")) for unit, score in alone
-    ]
+    layers = [PlannedLayer(unit, _reason(unit, f"popularity {score}")) for unit, score in alone]
     for first_party in (False, True):
         members = [
             name

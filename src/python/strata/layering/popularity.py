@@ -28,9 +28,8 @@ def popularity(graph: Graph) -> List[Tuple[Unit, int]]:
     position = {name: index for index, unit in enumerate(units) for name in unit}
     below: List[List[int]] = []
     for index, unit in enumerate(units):
-        targets = {position[target] for name in unit for target in graph.references[name]}
-        targets.discard(index)
-        below.append(sorted(targets))
+        needed = {position[target] for name in unit for target in graph.references[name]}
+        below.append(sorted(needed - {index}))
 
     # Components come with what they refer to first: reversed, users come before what they use.
     paths = [0] * len(units)

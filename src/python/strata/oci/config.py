@@ -112,7 +112,7 @@ def _signal(key: str, value: Any) -> str:
 def _number(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _wrong(key, "a number that is not negative", value)
-    return value
+    return int(value)
 
 
 def _healthcheck(key: str, value: Any) -> Dict[str, Any]:

@@ -47,7 +47,7 @@ class DebianLock:
 
 
 def parse_lock(text: str, origin: str) -> DebianLock:
-    """Raises StrataError, naming ``origin`` and the offending key, for anything but a valid lock."""
+    """Raises StrataError, naming ``origin`` and the key, for anything but a valid lock."""
     data = _load(text, origin)
     if data.get("format") != FORMAT:
         raise StrataError(f"{origin}: 'format' must be {FORMAT}, not {data.get('format')!r}")
@@ -84,15 +84,11 @@ def _load(text: str, origin: str) -> Dict[str, Any]:
     try:
         import tomllib
     except ImportError:  # Before Python 3.11.
-        import toml
-
-        try:
-            return dict(toml.loads(text))
-        except (toml.TomlDecodeError, IndexError) as error:
-            raise StrataError(f"{origin} is not valid TOML: {error}") from error
+        import toml as tomllib
+    # Both libraries' errors are ValueErrors; the older one also trips over some broken files.
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return dict(tomllib.loads(text))
+    except (ValueError, IndexError) as error:
         raise StrataError(f"{origin} is not valid TOML: {error}") from error
 
 

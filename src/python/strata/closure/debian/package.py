@@ -62,7 +62,7 @@ def read_package(deb: Path, scratch: Path, package: str) -> List[Entry]:
 
 def _ar_members(deb: Path, owner: str) -> Dict[str, Tuple[int, int]]:
     """Offset and size of each member."""
-    members = {}
+    members: Dict[str, Tuple[int, int]] = {}
     with open(deb, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise StrataError(f"{owner}: {deb.name} is not a Debian package; lock again")
@@ -131,7 +131,8 @@ def _decompressor(name: str, source: "_Limited", owner: str) -> IO[bytes]:
                 f"{owner}: the package is compressed with zstd, and the zstandard library is not "
                 "available in this process; set compression='zstd' on the layered_image"
             ) from error
-        return zstandard.ZstdDecompressor().stream_reader(stream)  # type: ignore[return-value]
+        reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(stream)
+        return reader
     raise StrataError(f"{owner}: the compression of {name} is not supported")
 
 

@@ -35,9 +35,7 @@ def resolve(spec: Mapping[str, Any]) -> DebianLock:
         chosen = apt.closure(spec["packages"], spec["suites"])
         records = apt.records(chosen)
     names = {name for name, _ in chosen}
-    packages = [
-        _locked(record, names, _provided(records), sources) for record in records.values()
-    ]
+    packages = [_locked(record, names, _provided(records), sources) for record in records.values()]
     return DebianLock(
         spec["architecture"],
         tuple(spec["suites"]),
@@ -107,9 +105,7 @@ class _Apt:
         if code:
             raise StrataError(f"apt cannot fetch the suites {', '.join(suites)}:\n{output.strip()}")
 
-    def closure(
-        self, packages: Sequence[str], suites: Sequence[str]
-    ) -> List[Tuple[str, str]]:
+    def closure(self, packages: Sequence[str], suites: Sequence[str]) -> List[Tuple[str, str]]:
         """Names and versions of ``packages`` and all that they depend on."""
         code, output = self._run("apt-get", "-q", "-s", "-V", "install", *packages)
         if code:
@@ -126,7 +122,7 @@ class _Apt:
         code, output = self._run("apt-cache", "-q", "show", *wanted)
         if code:
             raise StrataError(f"apt-cache failed:\n{output.strip()}")
-        result = {}
+        result: Dict[str, Dict[str, str]] = {}
         for stanza in re.split(r"\n\n+", output.strip()):
             fields = dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
             if "Package" in fields and "Filename" in fields:

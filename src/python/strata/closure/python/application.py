@@ -66,9 +66,7 @@ class Application:
         )
 
 
-def application_entries(
-    application: Application, listings: Mapping[str, Listing]
-) -> List[Entry]:
+def application_entries(application: Application, listings: Mapping[str, Listing]) -> List[Entry]:
     """The entries of an application directory.
 
     Raises StrataError for a collision between two members, naming both and the path, and for a
@@ -82,8 +80,9 @@ def application_entries(
     known = {entry.path for entry in entries}
 
     python = f"/{base}/bin/python"
-    entries += [directory(path) for path in (base, *(f"{base}/{p}" for p in real))
-                if path not in known]
+    entries += [
+        directory(path) for path in (base, *(f"{base}/{p}" for p in real)) if path not in known
+    ]
     entries.append(symlink(f"{base}/bin/python", application.interpreter))
     entries += [symlink(f"{base}/bin/{name}", "python") for name in ("python3", f"python{minor}")]
     home = application.interpreter.rpartition("/")[0]

@@ -68,8 +68,8 @@ class Compiler:
         loaders = sorted((self._root / "usr/lib").glob("*/ld-linux-*.so.*"))
         if not loaders:
             raise StrataError(
-                f"{name}: bytecode cannot be compiled, because the image's packages hold no dynamic "
-                "loader (libc6); add it to the debian_packages target, or set bytecode=False"
+                f"{name}: bytecode cannot be compiled, because the image's packages hold no "
+                "dynamic loader (libc6); add it to debian_packages, or set bytecode=False"
             )
         libraries = [str(loaders[0].parent), str(self._root / "usr/lib")]
         process = subprocess.run(

@@ -114,9 +114,7 @@ def wheel_references(
     return {name: tuple(sorted(targets)) for name, targets in references.items()}
 
 
-def _applies(
-    requirement: Requirement, environment: Mapping[str, str], extras: "Set[str]"
-) -> bool:
+def _applies(requirement: Requirement, environment: Mapping[str, str], extras: "Set[str]") -> bool:
     if requirement.marker is None:
         return True
     return any(
@@ -126,13 +124,12 @@ def _applies(
 
 def check_wheel(file_name: str, wheel: WheelMetadata, platform: PythonPlatform) -> None:
     """Raises StrataError if the wheel does not run on the image's interpreter and platform."""
-    if wheel.requires_python:
-        if platform.version not in SpecifierSet(wheel.requires_python, prereleases=True):
-            raise StrataError(
-                f"the wheel {file_name} requires Python {wheel.requires_python}, and the image's "
-                f"interpreter is {platform.version}; choose another version of {wheel.name}, or "
-                "another interpreter in debian_packages"
-            )
+    if platform.version not in SpecifierSet(wheel.requires_python, prereleases=True):
+        raise StrataError(
+            f"the wheel {file_name} requires Python {wheel.requires_python}, and the image's "
+            f"interpreter is {platform.version}; choose another version of {wheel.name}, or "
+            "another interpreter in debian_packages"
+        )
     _, _, _, tags = parse_wheel_filename(file_name)
     if any(
         _supports_python(tag.interpreter, tag.abi, platform)
@@ -202,5 +199,3 @@ def _satisfies(constraint: str, platform: PythonPlatform) -> bool:
     if match[1].lower() not in ("", "cpython"):
         return False
     return platform.version in SpecifierSet(match[2].strip(), prereleases=True)
-
-

@@ -1,0 +1,42 @@
+"""The linter and the type checker have nothing to say about the project's code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = next(p for p in Path(__file__).resolve().parents if (p / "pants.toml").exists())
+
+
+def run(*arguments: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout
+
+
+def test_ruff_finds_nothing() -> None:
+    folders = [name for name in ("app", "rules", "src/python") if (CHECKOUT / name).exists()]
+    assert folders
+    run("ruff", "check", "--no-cache", *folders)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--strict", "-p", "strata"),
+        ("--strict", "-p", "pants_launcher"),
+        ("-p", "layered_image"),
+    ],
+    ids=lambda arguments: arguments[-1],
+)
+def test_mypy_finds_nothing(arguments: "tuple[str, ...]", tmp_path: Path) -> None:
+    run("mypy", f"--cache-dir={tmp_path}", *arguments)
