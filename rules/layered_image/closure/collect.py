@@ -92,7 +92,8 @@ async def find_image_closure(
         for text in in_config
     )
     groups = await concurrently(
-        resolve_targets(**implicitly({addresses: Addresses})) for addresses in (contents, *mentioned)
+        resolve_targets(**implicitly({addresses: Addresses}))
+        for addresses in (contents, *mentioned)
     )
     targets = list({target.address: target for group in groups for target in group}.values())
     packageable = await find_valid_field_sets(
