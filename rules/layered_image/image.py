@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from pants.engine.addresses import Address
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
@@ -15,7 +15,7 @@ from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 from strata.errors import StrataError
-from strata.layering.plan import PlannedLayer, plan_by_popularity
+from strata.layering.plan import PlannedLayer, PlanSettings, plan_layers
 from strata.model import Graph
 from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
 
@@ -49,6 +49,8 @@ from layered_image.target_types import (
     LayeredImageCompressionField,
     LayeredImageCreatedField,
     LayeredImageGidField,
+    LayeredImageLayerGroupsField,
+    LayeredImageLayeringField,
     LayeredImageMaxLayersField,
     LayeredImageMtimeField,
     LayeredImageOmitPathsField,
@@ -116,12 +118,7 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
     if "now" in (created, mtime):
         clock = await read_clock(ClockRequest(), **implicitly())
         now = clock.seconds
-    graph = Graph((item.item for item in closure.objects), closure.references)
-    try:
-        plan = plan_by_popularity(graph, target[LayeredImageMaxLayersField].value or 0)
-    except StrataError as error:
-        raise LayeredImageError(address, error, LayeredImageMaxLayersField.alias)
-
+    plan = _plan(target, closure)
     interpreter = None
     wanted = target[LayeredImageBytecodeField].value
     is_native = _NATIVE.get(platform.value) == target[LayeredImageArchitectureField].value
@@ -185,6 +182,47 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
         len(image.layers),
         image.size,
     )
+
+
+def _plan(target: Target, closure: ImageClosure) -> List[PlannedLayer]:
+    graph = Graph((item.item for item in closure.objects), closure.references)
+    names = {
+        **{f"//{address.spec}": roots for address, roots in closure.roots.items()},
+        **{
+            f":{address.target_name}": roots
+            for address, roots in closure.roots.items()
+            if address.spec_path == target.address.spec_path
+        },
+    }
+    groups = target[LayeredImageLayerGroupsField].value or FrozenDict()
+    try:
+        settings = PlanSettings(
+            max_layers=target[LayeredImageMaxLayersField].value or 0,
+            strategy=_with_names(thawed(target[LayeredImageLayeringField].value), names),
+            groups={group: _with_names(list(items), names) for group, items in groups.items()},
+        )
+        return plan_layers(graph, settings)
+    except StrataError as error:
+        raise LayeredImageError(target.address, error, LayeredImageLayeringField.alias)
+
+
+def _with_names(value: Any, names: Mapping[str, Tuple[str, ...]]) -> Any:
+    """``value`` with every address in a list replaced by the names of its objects."""
+    if isinstance(value, dict):
+        return {key: _with_names(item, names) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    result: List[Any] = []
+    for item in value:
+        if isinstance(item, str) and item.startswith(("//", ":")):
+            if item not in names:
+                raise StrataError(
+                    f"{item} is not in the contents; the addresses are {', '.join(sorted(names))}"
+                )
+            result.extend(names[item])
+        else:
+            result.append(_with_names(item, names))
+    return result
 
 
 def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:

@@ -23,6 +23,7 @@ from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 from strata.archive.compression import Compression
 from strata.errors import StrataError
+from strata.layering.plan import STRATEGIES
 from strata.oci.config import validated_config
 from strata.oci.image import checked_name, checked_tag, parse_timestamp
 
@@ -190,8 +191,8 @@ class LayeredImageMaxLayersField(IntField):
     default = 100
     help = softwrap(
         """
-        The most layers that the image may have, the customisation layer included. The most popular
-        objects get layers of their own, and the rest shares one. Docker can stack 127.
+        The most layers that the image may have, the customisation layer included. Docker can stack
+        127.
         """
     )
 
@@ -201,6 +202,49 @@ class LayeredImageMaxLayersField(IntField):
         if value is None or not 1 < value <= 127:
             raise invalid_field(address, cls.alias, f"it must be from 2 to 127, not {value}")
         return value
+
+
+class LayeredImageLayeringField(Field):
+    alias = "layering"
+    default: ClassVar[str] = "stable"
+    help = softwrap(
+        """
+        How objects are put into layers: a strategy, or a pipeline of dockerTools' operations.
+
+        `"stable"` keeps what changes seldom below what changes often and moves no object when
+        another gets a new version. `"popularity"` is Nix' contest, `"auto_layer"` Nix' size-driven
+        algorithm, and `"single"` puts everything into one layer.
+
+        A pipeline is a list of steps, each a list of an operation and its arguments:
+        `layering=[["split_paths", ["python:numpy"]], ["flatten"], ["limit_layers", 20]]`. Objects
+        are written as names (`python:numpy`, `debian:libc6`, `source:web`), shell patterns of
+        names, or addresses from the `contents`.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Any:
+        value = super().compute_value(raw_value, address)
+        if isinstance(value, str):
+            if value not in STRATEGIES:
+                raise invalid_field(
+                    address, cls.alias, f"choose from {', '.join(STRATEGIES)}, not {value!r}"
+                )
+            return value
+        if not isinstance(value, (list, tuple)):
+            raise invalid_field(address, cls.alias, f"it must be a name or a list, not {value!r}")
+        return frozen(value)
+
+
+class LayeredImageLayerGroupsField(DictStringToStringSequenceField):
+    alias = "layer_groups"
+    help = softwrap(
+        """
+        Layers of your own choice, as a dict of a name to objects (names, shell patterns of names,
+        or addresses from the `contents`): `{"ml": ["python:numpy", "python:scipy*"]}`. They lie
+        at the bottom in alphabetical order of their names, and `layering` plans the rest.
+        """
+    )
 
 
 class LayeredImageCompressionField(StringField):
@@ -274,6 +318,8 @@ class LayeredImageTarget(Target):
         LayeredImageUidField,
         LayeredImageGidField,
         LayeredImageMaxLayersField,
+        LayeredImageLayeringField,
+        LayeredImageLayerGroupsField,
         LayeredImageCompressionField,
         LayeredImageFormatsField,
         LayeredImageBytecodeField,

@@ -65,6 +65,8 @@ class ImageClosure:
     entries: Tuple[RootEntry, ...]
     interpreter: Optional[Interpreter]
     config: FrozenDict
+    # What each address of the contents brought itself, for plans that name addresses.
+    roots: FrozenDict
 
 
 @rule(desc="Find the closure of an image", level=LogLevel.DEBUG)
@@ -195,6 +197,7 @@ def _merged(
         tuple(sorted(entries, key=lambda entry: (entry.path, entry.type, entry.target))),
         interpreter,
         frozen(config),
+        FrozenDict({item.address: item.roots for item in provided}),
     )
 
 

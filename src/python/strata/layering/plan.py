@@ -1,16 +1,21 @@
-"""From a graph and a budget to an ordered list of layers, the bottom one first."""
+"""From a graph and an image's settings to an ordered list of layers, the bottom one first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import List, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from strata.errors import StrataError
+from strata.layering.auto_layer import auto_layer
+from strata.layering.groups import explicit_groups, without
+from strata.layering.pipeline import run_pipeline
 from strata.layering.popularity import popularity
+from strata.layering.stable import stable, tier_of
 from strata.model import Graph
 
 #: The layer that every image has on top, with links and declared entries.
 CUSTOMISATION_LAYERS = 1
+STRATEGIES = ("auto_layer", "popularity", "single", "stable")
 
 
 @dataclass(frozen=True)
@@ -21,24 +26,103 @@ class PlannedLayer:
     reason: str
 
 
-def plan_by_popularity(graph: Graph, max_layers: int, base_layers: int = 0) -> List[PlannedLayer]:
+@dataclass(frozen=True)
+class PlanSettings:
+    """``strategy`` is one of ``STRATEGIES`` or a pipeline (``strata.layering.pipeline``).
+
+    ``max_layers`` counts the customisation layer and ``base_layers``. ``groups`` are explicit
+    layers, by name, of object patterns; the strategy plans the rest. ``popularity`` says how many
+    images of the repository have an object.
+    """
+
+    max_layers: int
+    strategy: Union[str, Sequence[Any]] = "stable"
+    base_layers: int = 0
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    popularity: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> int:
+        return self.max_layers - CUSTOMISATION_LAYERS - self.base_layers
+
+
+def plan_layers(graph: Graph, settings: PlanSettings) -> List[PlannedLayer]:
+    """Every object is in exactly one layer, but for those a pipeline removes.
+
+    Raises StrataError for a budget that is too small, and for groups and pipelines that make no
+    sense.
+    """
+    layers = [
+        PlannedLayer(members, f"the group {name!r}")
+        for name, members in explicit_groups(graph, settings.groups)
+    ]
+    rest = without(graph, [name for layer in layers for name in layer.members])
+    budget = settings.budget - len(layers)
+    if len(rest):
+        layers += _planned(rest, settings, budget)
+    elif budget < 0:
+        raise _too_small(settings, len(layers), "for its groups")
+    return layers
+
+
+def _planned(graph: Graph, settings: PlanSettings, budget: int) -> List[PlannedLayer]:
+    strategy = settings.strategy
+    groups = settings.budget - budget
+    if not isinstance(strategy, str):
+        found = run_pipeline(graph, strategy)
+        if len(found) > budget:
+            raise _too_small(
+                settings,
+                groups + len(found),
+                "for the layers that its pipeline makes; end it with 'limit_layers'",
+            )
+        return [PlannedLayer(names, "its pipeline") for names in found]
+    needed = {
+        "single": 1,
+        "auto_layer": 1,
+        "popularity": len({item.first_party for item in graph.objects.values()}),
+        "stable": len({tier_of(graph, name) for name in graph.objects}),
+    }
+    if strategy not in needed:
+        raise StrataError(
+            f"unknown strategy {strategy!r}: choose from {', '.join(STRATEGIES)}, or write a "
+            "pipeline"
+        )
+    if budget < needed[strategy]:
+        why = {
+            "popularity": "because first-party code never shares a layer with third-party objects",
+            "stable": "because objects of different volatility never share a layer",
+        }
+        raise _too_small(settings, groups + needed[strategy], why.get(strategy, "for its objects"))
+    if strategy == "single":
+        return [PlannedLayer(tuple(sorted(graph.objects)), "everything is in one layer")]
+    if strategy == "auto_layer":
+        return [
+            PlannedLayer(names, "the same large objects need them")
+            for names in auto_layer(graph, budget)
+        ]
+    if strategy == "popularity":
+        return _by_popularity(graph, settings, budget)
+    return [
+        PlannedLayer(names, reason) for names, reason in stable(graph, budget, settings.popularity)
+    ]
+
+
+def _too_small(settings: PlanSettings, layers: int, why: str) -> StrataError:
+    needed = layers + CUSTOMISATION_LAYERS + settings.base_layers
+    of_base = f", {settings.base_layers} for the base image" if settings.base_layers else ""
+    return StrataError(
+        f"max_layers={settings.max_layers} is too small: this image needs at least {needed} (1 for "
+        f"the customisation layer{of_base}, {layers} {why}); set max_layers={needed} or more"
+    )
+
+
+def _by_popularity(graph: Graph, settings: PlanSettings, budget: int) -> List[PlannedLayer]:
     """One layer for each of the most popular objects, the rest in one.
 
-    ``max_layers`` counts the customisation layer and ``base_layers``. First-party objects never
-    share a layer with others, so the rest may need two layers. Raises StrataError if the budget
-    is too small for that.
+    First-party objects never share a layer with others, so the rest may need two.
     """
-    budget = max_layers - CUSTOMISATION_LAYERS - base_layers
     order = popularity(graph)
-    kinds = {_is_first_party(graph, unit) for unit, _ in order}
-    if budget < len(kinds):
-        needed = len(kinds) + CUSTOMISATION_LAYERS + base_layers
-        of_base = f", {base_layers} for the base image" if base_layers else ""
-        raise StrataError(
-            f"max_layers={max_layers} is too small: this image needs at least {needed} (1 for the "
-            f"customisation layer{of_base}, {len(kinds)} because first-party code never shares a "
-            f"layer with third-party objects); set max_layers={needed} or more"
-        )
     if len(order) <= budget:
         alone, rest = order, []
     else:
@@ -58,7 +142,7 @@ def plan_by_popularity(graph: Graph, max_layers: int, base_layers: int = 0) -> L
             layers.append(
                 PlannedLayer(
                     tuple(members),
-                    f"the remaining {kind} objects: the budget is {max_layers} layers",
+                    f"the remaining {kind} objects: the budget is {settings.max_layers} layers",
                 )
             )
     return layers
@@ -70,3 +154,12 @@ def _is_first_party(graph: Graph, unit: Tuple[str, ...]) -> bool:
 
 def _reason(unit: Tuple[str, ...], reason: str) -> str:
     return reason if len(unit) == 1 else f"{reason}; they refer to each other in a circle"
+
+
+def popularity_of(images: Sequence[Graph]) -> Dict[str, int]:
+    """How many of ``images`` have each object."""
+    counts: Dict[str, int] = {}
+    for graph in images:
+        for name in graph.objects:
+            counts[name] = counts.get(name, 0) + 1
+    return counts
