@@ -13,7 +13,7 @@ from layered_image.closure.root_target_types import (
     ImageUsersTarget,
 )
 from layered_image.engine import collect_rules
-from layered_image.goals import debian_lock, package
+from layered_image.goals import debian_lock, package, run
 from layered_image.target_types import LayeredImageTarget
 
 
@@ -41,5 +41,6 @@ def rules():
         *packages.rules(),
         *python.rules(),
         *root.rules(),
+        *run.rules(),
         *strata_process.rules(),
     ]

@@ -82,18 +82,20 @@ class EngineSources:
     digest: Digest
 
 
+@dataclass(frozen=True)
+class EnginePython:
+    """``path`` is absolute, and the same on every machine that shares a cache."""
+
+    path: str
+
+
 @rule(desc="Prepare the strata engine", level=LogLevel.DEBUG)
 async def prepare_engine() -> EngineSources:
     return EngineSources(await create_digest(CreateDigest(_ENGINE_FILES)))
 
 
-@rule(level=LogLevel.DEBUG)
-async def run_strata(
-    request: StrataRequest, engine: EngineSources, options: LayeredImageSubsystem
-) -> StrataResult:
-    encoders: Encoders = await resolve_encoders(
-        EncodersRequest(request.compression), **implicitly()
-    )
+@rule(desc="Find a Python for the strata engine", level=LogLevel.DEBUG)
+async def find_engine_python(options: LayeredImageSubsystem) -> EnginePython:
     python = await find_binary(
         BinaryPathRequest(binary_name="python3", search_path=options.python_search_path),
         **implicitly(),
@@ -104,12 +106,22 @@ async def run_strata(
             f"({', '.join(options.python_search_path)}): install Python 3.9 or newer there, or set "
             "the option to where it is on all your machines."
         )
+    return EnginePython(python.first_path.path)
+
+
+@rule(level=LogLevel.DEBUG)
+async def run_strata(
+    request: StrataRequest, engine: EngineSources, python: EnginePython
+) -> StrataResult:
+    encoders: Encoders = await resolve_encoders(
+        EncodersRequest(request.compression), **implicitly()
+    )
     spec = await create_digest(CreateDigest([FileContent(_SPEC, request.spec.encode())]))
     inputs = await merge_digests(MergeDigests([spec, request.input_digest]))
     result = await execute_process(
         **implicitly(
             Process(
-                argv=(python.first_path.path, "-IB", _ENGINE, request.command, _SPEC),
+                argv=(python.path, "-IB", _ENGINE, request.command, _SPEC),
                 description=request.description,
                 level=LogLevel.INFO,
                 input_digest=inputs,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import List
 
 from pants.core.goals.package import (
     BuiltPackage,
     BuiltPackageArtifact,
-    OutputPathField,
     PackageFieldSet,
 )
 from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
@@ -19,7 +17,6 @@ from pants.util.logging import LogLevel
 
 from layered_image.engine import (
     LOCAL_SUCCESSFUL,
-    EnvironmentField,
     add_prefix,
     collect_rules,
     create_digest,
@@ -29,22 +26,9 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
+from layered_image.field_sets import LayeredImageFieldSet
 from layered_image.image import BuildImageRequest, build_layered_image
 from layered_image.strata_process import StrataRequest, run_strata
-from layered_image.target_types import (
-    LayeredImageContentsField,
-    LayeredImageFormatsField,
-)
-
-
-@dataclass(frozen=True)
-class LayeredImageFieldSet(PackageFieldSet):
-    required_fields = (LayeredImageContentsField, LayeredImageFormatsField)
-
-    contents: LayeredImageContentsField
-    formats: LayeredImageFormatsField
-    output_path: OutputPathField
-    environment: EnvironmentField
 
 
 @rule(desc="Package a layered image", level=LogLevel.DEBUG)
@@ -70,7 +54,7 @@ async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage
         archive = await run_strata(
             StrataRequest(
                 command="archive",
-                spec=json.dumps({"layout": "layout", "output": f"{stem}.tar", "mtime": 1}),
+                spec=json.dumps({"layout": "layout", "output": f"{stem}.tar"}),
                 description=f"Write {stem}.tar",
                 input_digest=layout,
                 output_files=(f"{stem}.tar",),

@@ -1,5 +1,7 @@
 """``python -m strata COMMAND SPEC [OUT]``: runs one step of a build.
 
+``python -m strata stream LAYOUT`` writes an image's archive to standard output.
+
 SPEC is a JSON file and OUT a folder (``.`` unless given). Bad input ends with exit code 1 and a
 message on standard error.
 """
@@ -27,6 +29,8 @@ COMMANDS = {
 
 
 def main(arguments: List[str]) -> int:
+    if arguments[:1] == ["stream"]:
+        return _stream(arguments[1:])
     if len(arguments) not in (2, 3) or arguments[0] not in COMMANDS:
         print(f"usage: strata {{{','.join(COMMANDS)}}} SPEC [OUT]", file=sys.stderr)
         return 2
@@ -38,6 +42,16 @@ def main(arguments: List[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _stream(arguments: List[str]) -> int:
+    from strata.commands.archive import stream
+
+    try:
+        return stream(arguments)
+    except StrataError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

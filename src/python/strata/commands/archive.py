@@ -1,15 +1,26 @@
-"""``strata archive``: an image's files as one tar, docker archive and OCI layout in one."""
+"""``strata archive``: an image's files as one tar, docker archive and OCI layout in one.
+
+The same members in the same order, written to a file or streamed to standard output, give the same
+bytes. Layers are copied as they are: nothing is hashed or compressed here.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Dict
+from typing import Any, BinaryIO, Dict, List, Tuple
 
-from strata.archive.entry import Entry, FileRange
+from strata.archive.entry import Content, Entry, FileRange
 from strata.archive.tar import END_OF_ARCHIVE, encode_header, padding
+from strata.errors import StrataError
+from strata.oci.image import renamed, split_reference
 
 _COPY = 1 << 20
+#: The modification time of the archive's members, in seconds since the epoch. It says nothing about
+#: the image.
+_MTIME = 1
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
@@ -17,27 +28,79 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     target = out / spec["output"]
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(target, "wb") as stream:
-        write_archive(Path(spec["layout"]), stream, spec["mtime"])
+        write_archive(members(Path(spec["layout"])), stream)
 
 
-def write_archive(layout: Path, out: BinaryIO, mtime: int) -> None:
-    """Streams the archive of an image layout folder to ``out``.
+def stream(arguments: List[str]) -> int:
+    """``strata stream LAYOUT [--repo-tag NAME[:TAG]]…``: the archive on standard output."""
+    parser = argparse.ArgumentParser(
+        prog="pants run",
+        description="Writes the image's archive to standard output, as `docker load` takes it.",
+    )
+    parser.add_argument("layout", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--repo-tag",
+        action="append",
+        default=[],
+        metavar="NAME[:TAG]",
+        help="name the image like this instead, once or several times",
+    )
+    options = parser.parse_args(arguments)
+    if sys.stdout.isatty():
+        raise StrataError(
+            "not writing an archive to a terminal: redirect it to a file or pipe it into "
+            "`docker load`, `podman load` or the like"
+        )
+    found = members(Path(options.layout))
+    if options.repo_tag:
+        found = _renamed_members(found, [split_reference(text) for text in options.repo_tag])
+    try:
+        write_archive(found, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Whoever read the archive has left, and says why itself.
+        sys.stderr.close()
+        return 1
+    return 0
 
-    The small files come first, so that a reader knows what it gets before the layers arrive.
+
+def members(layout: Path) -> List[Tuple[str, Content]]:
+    """All files of an image layout folder.
+
+    The small ones come first, so that a reader knows what it gets before the layers arrive.
     """
     files = sorted(path for path in layout.rglob("*") if path.is_file())
     files.sort(key=lambda path: (path.parent != layout, path.stat().st_size, path.as_posix()))
-    for path in files:
-        size = path.stat().st_size
-        name = path.relative_to(layout).as_posix()
-        out.write(encode_header(Entry(name, content=FileRange(path, size)), mtime))
-        with open(path, "rb") as source:
-            while chunk := source.read(_COPY):
-                out.write(chunk)
-        out.write(bytes(padding(size)))
+    return [
+        (path.relative_to(layout).as_posix(), FileRange(path, path.stat().st_size))
+        for path in files
+    ]
+
+
+def _renamed_members(
+    found: List[Tuple[str, Content]], references: List[Tuple[str, str]]
+) -> List[Tuple[str, Content]]:
+    texts = {
+        name: Entry(name, content=content).read()
+        for name, content in found
+        if name in ("index.json", "manifest.json")
+    }
+    index, manifest = renamed(
+        json.loads(texts["index.json"]), json.loads(texts["manifest.json"]), references
+    )
+    changed: Dict[str, Content] = {"index.json": index, "manifest.json": manifest}
+    return [(name, changed.get(name, content)) for name, content in found]
+
+
+def write_archive(found: List[Tuple[str, Content]], out: BinaryIO) -> None:
+    for name, content in found:
+        entry = Entry(name, content=content)
+        out.write(encode_header(entry, _MTIME))
+        if isinstance(content, FileRange):
+            with open(content.path, "rb") as source:
+                while chunk := source.read(_COPY):
+                    out.write(chunk)
+        else:
+            out.write(content)
+        out.write(bytes(padding(entry.size)))
     out.write(END_OF_ARCHIVE)
-
-
-def stream(layout: str, mtime: int) -> None:
-    write_archive(Path(layout), sys.stdout.buffer, mtime)
-    sys.stdout.buffer.flush()

@@ -123,6 +123,33 @@ def checked_tag(tag: str) -> str:
     return tag
 
 
+def split_reference(text: str) -> Tuple[str, str]:
+    """Name and tag of ``NAME[:TAG]``; the tag defaults to ``latest``.
+
+    Raises StrataError for what is neither.
+    """
+    head, slash, last = text.rpartition("/")
+    last, _, tag = last.partition(":")
+    return checked_name(f"{head}{slash}{last}"), checked_tag(tag or "latest")
+
+
+def renamed(
+    index: Mapping[str, Any],
+    docker_manifest: Sequence[Mapping[str, Any]],
+    references: Sequence[Tuple[str, str]],
+) -> Tuple[bytes, bytes]:
+    """``index.json`` and ``manifest.json`` of a layout whose one image is named ``references``."""
+    descriptor = {k: v for k, v in index["manifests"][0].items() if k != "annotations"}
+    manifests = [
+        item for name, tag in references for item in _index(descriptor, name, [tag])["manifests"]
+    ]
+    names = [f"{name}:{tag}" for name, tag in references]
+    return (
+        _json({**index, "manifests": manifests}),
+        _json([{**item, "RepoTags": names} for item in docker_manifest]),
+    )
+
+
 def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
     """Raises StrataError for a bad name or tag. Without tags the image is tagged by its content."""
     name = checked_name(settings.name)

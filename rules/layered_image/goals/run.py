@@ -1,0 +1,46 @@
+"""``run`` for ``layered_image``: the image's archive, streamed to standard output.
+
+`pants run app:image | docker load` writes the archive straight from the layers' blobs. There is no
+archive on disk, and nothing is hashed or compressed again.
+"""
+
+from __future__ import annotations
+
+from pants.core.goals.run import RunRequest
+from pants.engine.fs import AddPrefix, MergeDigests
+from pants.engine.target import WrappedTargetRequest
+from pants.util.logging import LogLevel
+
+from layered_image.engine import (
+    add_prefix,
+    collect_rules,
+    implicitly,
+    merge_digests,
+    resolve_target,
+    rule,
+)
+from layered_image.field_sets import LayeredImageFieldSet
+from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.strata_process import EnginePython, EngineSources
+
+
+@rule(desc="Stream a layered image", level=LogLevel.DEBUG)
+async def run_layered_image(
+    field_set: LayeredImageFieldSet, engine: EngineSources, python: EnginePython
+) -> RunRequest:
+    wrapped = await resolve_target(
+        WrappedTargetRequest(field_set.address, description_of_origin="the `run` goal"),
+        **implicitly(),
+    )
+    image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
+    layout = await add_prefix(AddPrefix(image.layout, "layout"))
+    sources = await add_prefix(AddPrefix(engine.digest, "engine"))
+    digest = await merge_digests(MergeDigests([layout, sources]))
+    return RunRequest(
+        digest=digest,
+        args=(python.path, "-IB", "{chroot}/engine", "stream", "{chroot}/layout"),
+    )
+
+
+def rules():
+    return [*collect_rules(), *LayeredImageFieldSet.rules()]
