@@ -9,6 +9,7 @@ from pants.core.goals.run import RunFieldSet, RunInSandboxBehavior
 
 from layered_image.engine import EnvironmentField
 from layered_image.target_types import (
+    LayeredImageArchiveCompressionField,
     LayeredImageContentsField,
     LayeredImageFormatsField,
 )
@@ -21,5 +22,6 @@ class LayeredImageFieldSet(PackageFieldSet, RunFieldSet):
 
     contents: LayeredImageContentsField
     formats: LayeredImageFormatsField
+    archive_compression: LayeredImageArchiveCompressionField
     output_path: OutputPathField
     environment: EnvironmentField

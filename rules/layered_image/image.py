@@ -5,26 +5,43 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from pants.engine.addresses import Address
-from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
+from pants.engine.fs import (
+    CreateDigest,
+    Digest,
+    DigestSubset,
+    FileContent,
+    MergeDigests,
+    PathGlobs,
+)
 from pants.engine.platform import Platform
 from pants.engine.process import ProcessCacheScope
 from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 from strata.errors import StrataError
+from strata.layering.groups import without
 from strata.layering.plan import PlannedLayer, PlanSettings, plan_layers
 from strata.model import Graph
+from strata.oci.base import BaseImage, blob_path, merged_config
 from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
 
+from layered_image.base import (
+    BaseArchiveRequest,
+    BaseTargetRequest,
+    LoadedBase,
+    find_base_target,
+    load_base_archive,
+)
 from layered_image.closure.collect import ImageClosure, ImageClosureRequest, find_image_closure
 from layered_image.closure.provider import ProvidedObject
 from layered_image.engine import (
     collect_rules,
     concurrently,
     create_digest,
+    digest_subset_to_digest,
     implicitly,
     merge_digests,
     rule,
@@ -45,15 +62,18 @@ from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.target_types import (
     ImageNameField,
     LayeredImageArchitectureField,
+    LayeredImageBaseField,
     LayeredImageBytecodeField,
     LayeredImageCompressionField,
     LayeredImageCreatedField,
     LayeredImageGidField,
+    LayeredImageIncludeStoreField,
     LayeredImageLayerGroupsField,
     LayeredImageLayeringField,
     LayeredImageMaxLayersField,
     LayeredImageMtimeField,
     LayeredImageOmitPathsField,
+    LayeredImageOwnersField,
     LayeredImageTagsField,
     LayeredImageUidField,
     thawed,
@@ -69,13 +89,21 @@ class BuildImageRequest:
 
 
 @dataclass(frozen=True)
+class ImageOnBaseRequest:
+    target: Target
+    base: Optional[LoadedBase]
+
+
+@dataclass(frozen=True)
 class BuiltImage:
     """``layout`` holds the files of an OCI image layout with a docker ``manifest.json``;
-    ``report`` is the JSON text of the image's report."""
+    ``report`` is the JSON text of the image's report, ``metadata`` what an image on top of this
+    one needs to know (``LoadedBase.metadata``)."""
 
     address: Address
     layout: Digest
     report: str
+    metadata: str
     digest: str
     references: Tuple[str, ...]
     layers: int
@@ -108,24 +136,26 @@ async def read_clock(request: ClockRequest) -> Clock:
     return Clock(int(result.stdout))
 
 
-@rule(desc="Build a layered image", level=LogLevel.DEBUG)
-async def build_layered_image(request: BuildImageRequest, platform: Platform) -> BuiltImage:
+@rule(desc="Plan and build the layers of an image", level=LogLevel.DEBUG)
+async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -> BuiltImage:
     target = request.target
     address = target.address
     closure = await find_image_closure(ImageClosureRequest(target), **implicitly())
+    base = _base(request, closure)
     created, mtime = target[LayeredImageCreatedField].value, target[LayeredImageMtimeField].value
     now = 0
     if "now" in (created, mtime):
         clock = await read_clock(ClockRequest(), **implicitly())
         now = clock.seconds
-    plan = _plan(target, closure)
+    plan, links_only = _plans(target, closure, len(base.layers))
+
     interpreter = None
     wanted = target[LayeredImageBytecodeField].value
     is_native = _NATIVE.get(platform.value) == target[LayeredImageArchitectureField].value
-    if wanted and is_native and closure.applications and closure.interpreter:
+    packages = _interpreter_packages(closure)
+    if wanted and is_native and closure.applications and packages and closure.interpreter:
         unpacked = await unpack_interpreter(
-            InterpreterRequest(_interpreter_packages(closure), closure.interpreter.minor),
-            **implicitly(),
+            InterpreterRequest(packages, closure.interpreter.minor), **implicitly()
         )
         if unpacked.error:
             raise LayeredImageError(address, unpacked.error)
@@ -135,20 +165,21 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
         parse_timestamp(mtime or "", now),
         target[LayeredImageUidField].value or 0,
         target[LayeredImageGidField].value or 0,
+        json.dumps(thawed(target[LayeredImageOwnersField].value), sort_keys=True),
         closure.interpreter.minor if closure.interpreter else "",
         interpreter,
     )
-    layers = await concurrently(
+    built = await concurrently(
         build_layer(LayerRequest(members, settings), **implicitly())
-        for members in _members(target, plan, closure)
+        for members in _members(target, [*plan, *links_only], closure)
     )
-    for layer in layers:
+    for layer in built:
         if layer.error:
             raise LayeredImageError(address, layer.error)
     customisation = await build_customisation(
         CustomisationRequest(
             settings,
-            tuple(layer.listings for layer in layers),
+            tuple(layer.listings for layer in built),
             closure.interpreter,
             closure.applications,
             closure.farms,
@@ -158,10 +189,13 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
     )
     if customisation.error:
         raise LayeredImageError(address, customisation.error)
+    _check_owners(target, [*built, customisation])
+    layers = built[: len(plan)]
     image = _image(
         target,
         closure.config,
         parse_timestamp(created or "", now),
+        base,
         [
             *zip(layers, (planned.reason for planned in plan)),
             (customisation, "links into the store and declared entries"),
@@ -170,13 +204,22 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
     metadata = await create_digest(
         CreateDigest(FileContent(path, content) for path, content in image.files.items())
     )
-    layout = await merge_digests(
-        MergeDigests([metadata, *(layer.blobs for layer in layers), customisation.blobs])
-    )
+    digests = [metadata, *(layer.blobs for layer in layers), customisation.blobs]
+    if request.base is not None:
+        digests.append(
+            await digest_subset_to_digest(
+                DigestSubset(
+                    request.base.blobs,
+                    PathGlobs([blob_path(layer.digest) for layer in base.layers]),
+                )
+            )
+        )
+    layout = await merge_digests(MergeDigests(digests))
     return BuiltImage(
         address,
         layout,
         json.dumps(image.report(), indent=2, ensure_ascii=False) + "\n",
+        json.dumps({"config": image.config, "layers": [vars(layer) for layer in image.layers]}),
         image.digest,
         image.references,
         len(image.layers),
@@ -184,8 +227,98 @@ async def build_layered_image(request: BuildImageRequest, platform: Platform) ->
     )
 
 
-def _plan(target: Target, closure: ImageClosure) -> List[PlannedLayer]:
+@rule(desc="Build a layered image", level=LogLevel.DEBUG)
+async def build_layered_image(request: BuildImageRequest) -> BuiltImage:
+    target = request.target
+    # The image itself, what it is based on, and so on.
+    stack = [target]
+    base = None
+    while stack[-1][LayeredImageBaseField].value is not None:
+        found = await find_base_target(BaseTargetRequest(stack[-1]), **implicitly())
+        if found.target.has_field(LayeredImageBaseField):
+            if any(found.target.address == image.address for image in stack):
+                raise LayeredImageError(
+                    stack[-1].address,
+                    f"{found.target.address} is based on this image; break the circle",
+                    LayeredImageBaseField.alias,
+                )
+            stack.append(found.target)
+            continue
+        base = await load_base_archive(
+            BaseArchiveRequest(
+                stack[-1].address,
+                found.target,
+                target[LayeredImageArchitectureField].value or "",
+                target[LayeredImageCompressionField].value or "",
+            ),
+            **implicitly(),
+        )
+        break
+    image = await build_image_on_base(ImageOnBaseRequest(stack.pop(), base), **implicitly())
+    while stack:
+        below = LoadedBase(image.layout, image.metadata, FrozenDict())
+        image = await build_image_on_base(ImageOnBaseRequest(stack.pop(), below), **implicitly())
+    return image
+
+
+def _base(request: ImageOnBaseRequest, closure: ImageClosure) -> BaseImage:
+    if request.base is None:
+        return BaseImage({}, ())
+    address = request.target.address
+    for entry in closure.entries:
+        if entry.type == "symlink" and request.base.top.get(entry.path) == "directory":
+            raise LayeredImageError(
+                address,
+                f"the base image has a folder at /{entry.path}, where this image needs a link to "
+                f"{entry.target}: it is older than the merge of /usr. Use a newer base, or one "
+                "without the packages that this image brings",
+                LayeredImageBaseField.alias,
+            )
+    data = json.loads(request.base.metadata)
+    architecture = request.target[LayeredImageArchitectureField].value
+    if data["config"].get("architecture", architecture) != architecture:
+        raise LayeredImageError(
+            address,
+            f"the base image is for {data['config']['architecture']}, and this image is for "
+            f"{architecture}; change one of the two",
+            LayeredImageArchitectureField.alias,
+        )
+    return BaseImage(
+        data["config"],
+        tuple(ImageLayer.from_json(layer, layer["reason"]) for layer in data["layers"]),
+    )
+
+
+def _check_owners(target: Target, layers: List[BuiltLayer]) -> None:
+    rules = target[LayeredImageOwnersField].value
+    for index, rule_ in enumerate(rules):
+        if not any(json.loads(layer.metadata)["owners"][index] for layer in layers):
+            raise LayeredImageError(
+                target.address,
+                f"the rule for {rule_['paths']!r} matches no path of the image; correct or remove "
+                "it",
+                LayeredImageOwnersField.alias,
+            )
+
+
+def _plans(
+    target: Target, closure: ImageClosure, base_layers: int
+) -> Tuple[List[PlannedLayer], List[PlannedLayer]]:
+    """The layers of the image, and those that are built only to know what to link to."""
     graph = Graph((item.item for item in closure.objects), closure.references)
+    if target[LayeredImageIncludeStoreField].value:
+        return _plan(target, closure, graph, base_layers), []
+    stored = [item.item.name for item in closure.objects if item.root]
+    placed = [item.item.name for item in closure.objects if not item.root]
+    return (
+        _plan(target, closure, without(graph, stored), base_layers),
+        _plan(target, closure, without(graph, placed), base_layers),
+    )
+
+
+def _plan(
+    target: Target, closure: ImageClosure, graph: Graph, base_layers: int
+) -> List[PlannedLayer]:
     names = {
         **{f"//{address.spec}": roots for address, roots in closure.roots.items()},
         **{
@@ -198,6 +331,7 @@ def _plan(target: Target, closure: ImageClosure) -> List[PlannedLayer]:
     try:
         settings = PlanSettings(
             max_layers=target[LayeredImageMaxLayersField].value or 0,
+            base_layers=base_layers,
             strategy=_with_names(thawed(target[LayeredImageLayeringField].value), names),
             groups={group: _with_names(list(items), names) for group, items in groups.items()},
         )
@@ -226,8 +360,12 @@ def _with_names(value: Any, names: Mapping[str, Tuple[str, ...]]) -> Any:
 
 
 def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:
-    """The Debian packages that the interpreter needs to run, itself included."""
-    assert closure.interpreter is not None
+    """The Debian packages that the interpreter needs to run, itself included.
+
+    None for an interpreter that a base image brings.
+    """
+    if closure.interpreter is None or not closure.interpreter.object_name:
+        return ()
     needed = {closure.interpreter.object_name}
     pending = [closure.interpreter.object_name]
     while pending:
@@ -270,6 +408,7 @@ def _image(
     target: Target,
     config: FrozenDict,
     created: int,
+    base: BaseImage,
     layers: List[Tuple[BuiltLayer, str]],
 ) -> Image:
     name: Optional[str] = target[ImageNameField].value
@@ -278,7 +417,9 @@ def _image(
         tags=tuple(target[LayeredImageTagsField].value or ()),
         architecture=target[LayeredImageArchitectureField].value or "",
         created=created,
-        config=_plain(config),
+        config=merged_config(base.config.get("config") or {}, thawed(config)),
+        base_layers=base.layers,
+        base_history=tuple(base.config.get("history") or ()),
     )
     try:
         return build_image(
@@ -287,11 +428,6 @@ def _image(
         )
     except StrataError as error:
         raise LayeredImageError(target.address, error, ImageNameField.alias)
-
-
-def _plain(config: FrozenDict) -> Dict:
-    plain: Dict = thawed(config)
-    return plain
 
 
 def rules():

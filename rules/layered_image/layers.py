@@ -43,13 +43,15 @@ _INTERPRETER = "interpreter"
 
 @dataclass(frozen=True)
 class LayerSettings:
-    """What is part of every layer's key. ``mtime`` is in seconds since the epoch, ``python`` the
-    image's minor version; ``interpreter`` holds what bytecode is compiled with, or is None."""
+    """What is part of every layer's key. ``mtime`` is in seconds since the epoch, ``owners`` the
+    JSON text of owner rules, ``python`` the image's minor version; ``interpreter`` holds what
+    bytecode is compiled with, or is None."""
 
     compression: str
     mtime: int
     uid: int
     gid: int
+    owners: str = "[]"
     python: str = ""
     interpreter: Optional[Digest] = None
 
@@ -139,6 +141,7 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
         "mtime": settings.mtime,
         "uid": settings.uid,
         "gid": settings.gid,
+        "owners": json.loads(settings.owners),
         "python": settings.python if is_python else "",
         "interpreter": f"{_INTERPRETER}/{_INTERPRETER}" if compiles else "",
         "objects": [
@@ -180,6 +183,7 @@ async def build_customisation(request: CustomisationRequest) -> BuiltLayer:
     spec = {
         "compression": settings.compression,
         "mtime": settings.mtime,
+        "owners": json.loads(settings.owners),
         "listings": [f"listings/{index}/listings.json" for index in range(len(placed))],
         "applications": [
             _application_spec(application, request.interpreter)

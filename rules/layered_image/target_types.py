@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Optional, Tuple
 
 from pants.core.goals.package import OutputPathField
@@ -22,6 +23,7 @@ from pants.engine.target import (
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 from strata.archive.compression import Compression
+from strata.closure.owners import parse_rules
 from strata.errors import StrataError
 from strata.layering.plan import STRATEGIES
 from strata.oci.config import validated_config
@@ -29,6 +31,7 @@ from strata.oci.image import checked_name, checked_tag, parse_timestamp
 
 from layered_image.engine import EnvironmentField
 
+_INTERPRETER = re.compile(r"/\S+ 3\.\d+\.\d+")
 EPOCH = "1970-01-01T00:00:01Z"
 
 
@@ -291,6 +294,92 @@ class LayeredImageBytecodeField(BoolField):
     )
 
 
+class LayeredImageBaseField(StringField):
+    alias = "base"
+    help = softwrap(
+        """
+        The image to build on: the address of another `layered_image`, or of a `file` that is an
+        archive of `docker save` or an OCI archive. Its layers stay as they are and count for
+        `max_layers`, its history is kept, and its configuration is inherited: `Env` is merged by
+        variable, `Labels`, `ExposedPorts` and `Volumes` by key, and everything else is replaced by
+        what `config` says.
+        """
+    )
+
+
+class LayeredImageInterpreterField(StringField):
+    alias = "interpreter"
+    help = softwrap(
+        """
+        The Python interpreter of the base image, as its path and full version:
+        `interpreter="/usr/local/bin/python3.11 3.11.9"`. Only needed where it does not come from
+        `debian_packages`. Bytecode is compiled by an interpreter from `debian_packages` only.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:
+        value = super().compute_value(raw_value, address)
+        if value is not None and not _INTERPRETER.fullmatch(value):
+            raise invalid_field(
+                address,
+                cls.alias,
+                f"write the path and the version, '/usr/bin/python3.11 3.11.9', not {value!r}",
+            )
+        return value
+
+
+class LayeredImageOwnersField(Field):
+    alias = "owners"
+    value: Tuple[FrozenDict, ...]
+    default: ClassVar[Tuple[FrozenDict, ...]] = ()
+    help = softwrap(
+        """
+        Owners, modes and file capabilities by path: a list of dicts with `paths` (a shell pattern
+        of paths in the image, without a leading slash) and any of `uid`, `gid`, `mode` (octal) and
+        `capabilities`. Later rules win. A rule that matches nothing is an error.
+
+        Example: `owners=[{"paths": "opt/app/*", "uid": 1000},
+        {"paths": "usr/bin/x", "capabilities": "cap_net_bind_service+ep"}]`
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Tuple[FrozenDict, ...]:
+        value = super().compute_value(raw_value, address)
+        if not isinstance(value, (list, tuple)):
+            raise invalid_field(address, cls.alias, f"it must be a list of dicts, not {value!r}")
+        try:
+            parse_rules(value)
+        except StrataError as error:
+            raise invalid_field(address, cls.alias, error)
+        result: Tuple[FrozenDict, ...] = frozen(value)
+        return result
+
+
+class LayeredImageIncludeStoreField(BoolField):
+    alias = "include_store"
+    default = True
+    help = softwrap(
+        """
+        Whether the image holds the store. Without it the image has only links into the store, for
+        containers that have the store mounted.
+        """
+    )
+
+
+class LayeredImageArchiveCompressionField(StringField):
+    alias = "archive_compression"
+    default = Compression.NONE.value
+    valid_choices = tuple(item.value for item in Compression)
+    help = softwrap(
+        """
+        Compresses the whole archive, beside its layers: `image.tar` becomes `image.tar.gz` or
+        `image.tar.zst`. Only worth it with `compression="none"`.
+        """
+    )
+
+
 class LayeredImageOmitPathsField(DictStringToStringSequenceField):
     alias = "omit_paths"
     help = softwrap(
@@ -324,6 +413,11 @@ class LayeredImageTarget(Target):
         LayeredImageFormatsField,
         LayeredImageBytecodeField,
         LayeredImageOmitPathsField,
+        LayeredImageBaseField,
+        LayeredImageInterpreterField,
+        LayeredImageOwnersField,
+        LayeredImageIncludeStoreField,
+        LayeredImageArchiveCompressionField,
         OutputPathField,
     )
     help = softwrap(

@@ -43,6 +43,7 @@ from layered_image.target_types import (
     LayeredImageArchitectureField,
     LayeredImageConfigField,
     LayeredImageContentsField,
+    LayeredImageInterpreterField,
     frozen,
     thawed,
 )
@@ -120,6 +121,10 @@ async def find_image_closure(
                 )
             interpreter = Interpreter(f"debian:{found[0]}", found[1], found[2])
         libc = libc or libc_version(loaded.lock) or ""
+    declared = image[LayeredImageInterpreterField].value
+    if declared is not None:
+        path, _, version = declared.partition(" ")
+        interpreter = Interpreter("", path, version)
     context = ImageContext(
         image[LayeredImageArchitectureField].value or "",
         options.store,

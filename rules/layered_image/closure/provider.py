@@ -22,8 +22,8 @@ from layered_image.engine import rule
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The Python interpreter of an image: the object it is part of, its absolute path and its
-    version (``3.11.2``)."""
+    """The Python interpreter of an image: the object it is part of (empty if a base image brings
+    it), its absolute path and its version (``3.11.2``)."""
 
     object_name: str
     path: str

@@ -60,8 +60,9 @@ async def provide_pex_binary(
     if interpreter is None:
         raise LayeredImageError(
             address,
-            "a pex_binary needs a Python interpreter in the image, and its contents have none: add "
-            "a debian_packages target with python3.N-minimal (and libpython3.N-stdlib)",
+            "a pex_binary needs a Python interpreter in the image, and its contents have none: "
+            "add a debian_packages target with python3.N-minimal (and libpython3.N-stdlib), or "
+            "say with `interpreter` where the base image has one",
         )
     field_set = PexBinaryFieldSet.create(request.target)
     pex = await find_wheels(PexWheelsRequest(field_set), **implicitly())
@@ -153,8 +154,9 @@ def _objects(
         needed = {normalized(Requirement(text).name) for text in source.requirements}
         references[item.name] = {f"python:{name}" for name in needed & wheels}
         references[item.name].update(source.references)
-    for targets in references.values():
-        targets.add(interpreter.object_name)
+    if interpreter.object_name:
+        for targets in references.values():
+            targets.add(interpreter.object_name)
     return objects, references
 
 

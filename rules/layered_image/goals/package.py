@@ -30,6 +30,8 @@ from layered_image.field_sets import LayeredImageFieldSet
 from layered_image.image import BuildImageRequest, build_layered_image
 from layered_image.strata_process import StrataRequest, run_strata
 
+ARCHIVE_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
 
 @rule(desc="Package a layered image", level=LogLevel.DEBUG)
 async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage:
@@ -51,13 +53,17 @@ async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage
     artifacts: List[BuiltPackageArtifact] = []
     if "tar" in formats:
         layout = await add_prefix(AddPrefix(image.layout, "layout"))
+        compression = field_set.archive_compression.value or ""
+        path = f"{stem}.tar{ARCHIVE_SUFFIXES[compression]}"
+        spec = {"layout": "layout", "output": path, "compression": compression}
         archive = await run_strata(
             StrataRequest(
                 command="archive",
-                spec=json.dumps({"layout": "layout", "output": f"{stem}.tar"}),
-                description=f"Write {stem}.tar",
+                spec=json.dumps(spec, sort_keys=True),
+                description=f"Write {path}",
                 input_digest=layout,
-                output_files=(f"{stem}.tar",),
+                output_files=(path,),
+                compression=compression,
                 cache_scope=LOCAL_SUCCESSFUL,
             ),
             **implicitly(),
@@ -65,7 +71,7 @@ async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage
         if archive.error:
             raise LayeredImageError(field_set.address, archive.error)
         digests.append(archive.digest)
-        artifacts.append(BuiltPackageArtifact(f"{stem}.tar", summary))
+        artifacts.append(BuiltPackageArtifact(path, summary))
     if "oci" in formats:
         digests.append(await add_prefix(AddPrefix(image.layout, f"{stem}.oci")))
         artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else summary))

@@ -11,6 +11,7 @@ from pants.engine.fs import AddPrefix, MergeDigests
 from pants.engine.target import WrappedTargetRequest
 from pants.util.logging import LogLevel
 
+from layered_image.encoders.rules import EncodersRequest, resolve_encoders
 from layered_image.engine import (
     add_prefix,
     collect_rules,
@@ -35,10 +36,13 @@ async def run_layered_image(
     image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
     layout = await add_prefix(AddPrefix(image.layout, "layout"))
     sources = await add_prefix(AddPrefix(engine.digest, "engine"))
-    digest = await merge_digests(MergeDigests([layout, sources]))
+    compression = field_set.archive_compression.value or ""
+    encoders = await resolve_encoders(EncodersRequest(compression), **implicitly())
+    libraries = await add_prefix(AddPrefix(encoders.digest, "encoders"))
+    digest = await merge_digests(MergeDigests([layout, sources, libraries]))
     return RunRequest(
         digest=digest,
-        args=(python.path, "-IB", "{chroot}/engine", "stream", "{chroot}/layout"),
+        args=(python.path, "-IB", "{chroot}/engine", "stream", "{chroot}/layout", compression),
     )
 
 

@@ -1,6 +1,6 @@
 """``python -m strata COMMAND SPEC [OUT]``: runs one step of a build.
 
-``python -m strata stream LAYOUT`` writes an image's archive to standard output.
+``python -m strata stream LAYOUT COMPRESSION`` writes an image's archive to standard output.
 
 SPEC is a JSON file and OUT a folder (``.`` unless given). Bad input ends with exit code 1 and a
 message on standard error.
@@ -21,6 +21,7 @@ COMMANDS = {
     "layer": "strata.commands.layer",
     "customisation": "strata.commands.customisation",
     "interpreter": "strata.commands.interpreter",
+    "base": "strata.commands.base",
     "clock": "strata.commands.clock",
     "archive": "strata.commands.archive",
     "debian-lock": "strata.commands.debian_lock",

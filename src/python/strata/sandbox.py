@@ -9,7 +9,10 @@ import sys
 
 if sys.version_info < (3, 9):  # noqa: UP036 - said clearly, where a SyntaxError would be odd
     sys.exit(f"strata needs Python 3.9 or newer, and {sys.executable} is {sys.version.split()[0]}")
-sys.path.append(os.path.join("encoders", f"cp{sys.version_info[0]}{sys.version_info[1]}"))
+# By name: the folder may be a link to where sandboxes share it.
+_SANDBOX = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+sys.path.append(os.path.join(_SANDBOX, "encoders", _TAG))
 
 from strata.__main__ import main
 

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Tuple
 
+from strata.archive.compression import Compression, encoder
 from strata.archive.entry import Content, Entry, FileRange
 from strata.archive.tar import END_OF_ARCHIVE, encode_header, padding
+from strata.archive.writer import CHUNK
 from strata.errors import StrataError
 from strata.oci.image import renamed, split_reference
 
@@ -27,17 +29,19 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     """Writes ``spec["output"]`` from the files below ``spec["layout"]``."""
     target = out / spec["output"]
     target.parent.mkdir(parents=True, exist_ok=True)
+    compression = Compression(spec["compression"])
     with open(target, "wb") as stream:
-        write_archive(members(Path(spec["layout"])), stream)
+        write_archive(members(Path(spec["layout"])), Compressed(stream, compression))
 
 
 def stream(arguments: List[str]) -> int:
-    """``strata stream LAYOUT [--repo-tag NAME[:TAG]]…``: the archive on standard output."""
+    """``strata stream LAYOUT COMPRESSION [--repo-tag NAME[:TAG]]…``: the archive on stdout."""
     parser = argparse.ArgumentParser(
         prog="pants run",
         description="Writes the image's archive to standard output, as `docker load` takes it.",
     )
     parser.add_argument("layout", help=argparse.SUPPRESS)
+    parser.add_argument("compression", help=argparse.SUPPRESS)
     parser.add_argument(
         "--repo-tag",
         action="append",
@@ -55,7 +59,7 @@ def stream(arguments: List[str]) -> int:
     if options.repo_tag:
         found = _renamed_members(found, [split_reference(text) for text in options.repo_tag])
     try:
-        write_archive(found, sys.stdout.buffer)
+        write_archive(found, Compressed(sys.stdout.buffer, Compression(options.compression)))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # Whoever read the archive has left, and says why itself.
@@ -92,7 +96,31 @@ def _renamed_members(
     return [(name, changed.get(name, content)) for name, content in found]
 
 
-def write_archive(found: List[Tuple[str, Content]], out: BinaryIO) -> None:
+class Compressed:
+    """Compresses what is written, in chunks of a fixed size, as layers are."""
+
+    def __init__(self, out: BinaryIO, compression: Compression) -> None:
+        self._out = out
+        self._plain = compression is Compression.NONE
+        self._encoder = encoder(compression)
+        self._held = bytearray()
+
+    def write(self, data: bytes) -> None:
+        if self._plain:
+            self._out.write(data)
+            return
+        self._held += data
+        while len(self._held) >= CHUNK:
+            self._out.write(self._encoder.encode(memoryview(bytes(self._held[:CHUNK]))))
+            del self._held[:CHUNK]
+
+    def finish(self) -> None:
+        if self._held:
+            self._out.write(self._encoder.encode(memoryview(bytes(self._held))))
+        self._out.write(self._encoder.finish())
+
+
+def write_archive(found: List[Tuple[str, Content]], out: Compressed) -> None:
     for name, content in found:
         entry = Entry(name, content=content)
         out.write(encode_header(entry, _MTIME))
@@ -104,3 +132,4 @@ def write_archive(found: List[Tuple[str, Content]], out: BinaryIO) -> None:
             out.write(content)
         out.write(bytes(padding(entry.size)))
     out.write(END_OF_ARCHIVE)
+    out.finish()

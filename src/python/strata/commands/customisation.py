@@ -11,6 +11,7 @@ from strata.archive.entry import Entry, EntryType, checked_path, directory
 from strata.archive.writer import write_layer
 from strata.closure.farm import collision, link_farm
 from strata.closure.listing import ListedPath, Listing
+from strata.closure.owners import apply_rules, parse_rules
 from strata.closure.python.application import Application, application_entries
 from strata.commands.layer import merged, write_json
 
@@ -34,10 +35,11 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     held = _check_collisions(placed, owned)
     entries += _agreed_directories(placed, {entry.path for entry in entries})
     entries += _repeated_parents(entries, held)
+    entries, matched = apply_rules(entries, parse_rules(spec["owners"]))
     blob = write_layer(entries, out / "blobs", Compression(spec["compression"]), spec["mtime"])
     size = sum(entry.size for entry in entries)
     members = [{"name": "customisation", "version": "", "size": size, "files": len(entries)}]
-    write_json(out / "layer.json", {**blob.__dict__, "members": members})
+    write_json(out / "layer.json", {**blob.__dict__, "members": members, "owners": matched})
 
 
 def _read_listings(files: List[str]) -> Dict[str, Listing]:

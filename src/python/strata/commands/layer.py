@@ -16,6 +16,7 @@ from strata.archive.entry import Entry
 from strata.archive.writer import Blob, write_layer
 from strata.closure.farm import collision
 from strata.closure.objects import ObjectSpec, ReaderContext, ReadObject, read_object
+from strata.closure.owners import apply_rules, parse_rules
 from strata.closure.python.bytecode import Compiler
 
 
@@ -29,8 +30,9 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         objects = [ObjectSpec.from_json(item) for item in spec["objects"]]
         read = [(item, read_object(item, context)) for item in objects]
         entries = merged((item.name, result.entries) for item, result in read)
+        entries, matched = apply_rules(entries, parse_rules(spec["owners"]))
         blob = write_layer(entries, out / "blobs", Compression(spec["compression"]), spec["mtime"])
-    write_results(out, blob, read)
+    write_results(out, blob, read, matched)
 
 
 def merged(owned: Iterable[Tuple[str, Iterable[Entry]]]) -> List[Entry]:
@@ -49,7 +51,9 @@ def merged(owned: Iterable[Tuple[str, Iterable[Entry]]]) -> List[Entry]:
     return [entry for _, entry in result.values()]
 
 
-def write_results(out: Path, blob: Blob, read: List[Tuple[ObjectSpec, ReadObject]]) -> None:
+def write_results(
+    out: Path, blob: Blob, read: List[Tuple[ObjectSpec, ReadObject]], matched: List[bool]
+) -> None:
     members = [
         {
             "name": item.name,
@@ -59,7 +63,7 @@ def write_results(out: Path, blob: Blob, read: List[Tuple[ObjectSpec, ReadObject
         }
         for item, result in read
     ]
-    write_json(out / "layer.json", {**blob.__dict__, "members": members})
+    write_json(out / "layer.json", {**blob.__dict__, "members": members, "owners": matched})
     write_json(out / "listings.json", [result.listing.to_json() for _, result in read])
 
 

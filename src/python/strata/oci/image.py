@@ -26,6 +26,10 @@ _NAME = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
+# What a layer process reports about a blob, and an image repeats.
+_MEASURED = ("digest", "size", "diff_id", "uncompressed_size", "media_type")
+
+
 @dataclass(frozen=True)
 class ImageLayer:
     """One layer's descriptor and what the image says about it. Sizes are in bytes."""
@@ -40,7 +44,7 @@ class ImageLayer:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], reason: str) -> "ImageLayer":
-        fields = {name: data[name] for name in data if name != "members"}
+        fields = {name: data[name] for name in data if name in _MEASURED}
         return cls(**fields, members=tuple(data["members"]), reason=reason)
 
     @property
@@ -59,17 +63,21 @@ class ImageSettings:
     variant: str = ""
     created: int = 1
     config: Mapping[str, Any] = field(default_factory=dict)
+    base_layers: Tuple[ImageLayer, ...] = ()
+    base_history: Tuple[Mapping[str, Any], ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Image:
-    """``files`` are all files of the layout but the layers' blobs, by path."""
+    """``config`` is the whole configuration; ``files`` are all files of the layout but the
+    layers' blobs, by path."""
 
     digest: str
     config_digest: str
     references: Tuple[str, ...]
     layers: Tuple[ImageLayer, ...]
+    config: Mapping[str, Any]
     files: Mapping[str, bytes]
 
     @property
@@ -153,13 +161,15 @@ def renamed(
 def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
     """Raises StrataError for a bad name or tag. Without tags the image is tagged by its content."""
     name = checked_name(settings.name)
-    config = _json(_config(settings, layers))
+    stack = (*settings.base_layers, *layers)
+    config_data = _config(settings, layers)
+    config = _json(config_data)
     config_digest = _digest(config)
     manifest_data: Dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_MEDIA_TYPE,
         "config": {"mediaType": CONFIG_MEDIA_TYPE, "digest": config_digest, "size": len(config)},
-        "layers": [layer.descriptor for layer in layers],
+        "layers": [layer.descriptor for layer in stack],
     }
     if settings.annotations:
         manifest_data["annotations"] = dict(settings.annotations)
@@ -176,11 +186,11 @@ def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
     files = {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json(_index(descriptor, name, tags)),
-        "manifest.json": _json(_docker_manifest(config_digest, references, layers)),
+        "manifest.json": _json(_docker_manifest(config_digest, references, stack)),
         _blob(config_digest): config,
         _blob(digest): manifest,
     }
-    return Image(digest, config_digest, references, tuple(layers), files)
+    return Image(digest, config_digest, references, stack, config_data, files)
 
 
 def _config(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Dict[str, Any]:
@@ -189,10 +199,16 @@ def _config(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Dict[str, 
         "created": created,
         **_platform(settings),
         "config": dict(settings.config),
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [layer.diff_id for layer in (*settings.base_layers, *layers)],
+        },
         "history": [
-            {"created": created, "created_by": "strata", "comment": _comment(layer)}
-            for layer in layers
+            *settings.base_history,
+            *(
+                {"created": created, "created_by": "strata", "comment": _comment(layer)}
+                for layer in layers
+            ),
         ],
     }
 

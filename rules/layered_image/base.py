@@ -1,0 +1,117 @@
+"""Base images: another ``layered_image``, or an archive that a ``file`` target names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pants.core.util_rules.source_files import SourceFilesRequest
+from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
+from pants.engine.fs import Digest, DigestSubset, PathGlobs
+from pants.engine.target import SourcesField, Target
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
+
+from layered_image.engine import (
+    collect_rules,
+    determine_source_files,
+    digest_subset_to_digest,
+    get_digest_contents,
+    implicitly,
+    resolve_targets,
+    resolve_unparsed_address_inputs,
+    rule,
+)
+from layered_image.errors import LayeredImageError
+from layered_image.strata_process import StrataRequest, run_strata
+from layered_image.target_types import LayeredImageBaseField
+
+
+@dataclass(frozen=True)
+class BaseTargetRequest:
+    image: Target
+
+
+@dataclass(frozen=True)
+class BaseTarget:
+    target: Target
+
+
+@dataclass(frozen=True)
+class BaseArchiveRequest:
+    address: Address
+    target: Target
+    architecture: str
+    compression: str
+
+
+@dataclass(frozen=True)
+class LoadedBase:
+    """``blobs`` holds at least the layers, at their paths in a layout. ``metadata`` is JSON text
+    with the image's ``config`` and ``layers``, ``top`` says what lies at the image's root
+    (``strata.commands.base``)."""
+
+    blobs: Digest
+    metadata: str
+    top: FrozenDict
+
+
+@rule(desc="Find a base image", level=LogLevel.DEBUG)
+async def find_base_target(request: BaseTargetRequest) -> BaseTarget:
+    image = request.image
+    field = image[LayeredImageBaseField]
+    addresses = await resolve_unparsed_address_inputs(
+        UnparsedAddressInputs(
+            [field.value or ""],
+            owning_address=image.address,
+            description_of_origin=f"the `{field.alias}` field of {image.address}",
+        ),
+        **implicitly(),
+    )
+    targets = await resolve_targets(**implicitly({addresses: Addresses}))
+    if len(targets) != 1:
+        raise LayeredImageError(
+            image.address, f"{field.value} stands for {len(targets)} targets; name one", field.alias
+        )
+    return BaseTarget(targets[0])
+
+
+@rule(desc="Take a base image's archive apart", level=LogLevel.DEBUG)
+async def load_base_archive(request: BaseArchiveRequest) -> LoadedBase:
+    target = request.target
+    if not target.has_field(SourcesField):
+        raise LayeredImageError(
+            request.address,
+            f"{target.address} (a `{target.alias}`) is no base: name a layered_image, or a file "
+            "that is an image archive",
+            LayeredImageBaseField.alias,
+        )
+    sources = await determine_source_files(SourceFilesRequest([target[SourcesField]]))
+    if len(sources.snapshot.files) != 1:
+        raise LayeredImageError(
+            request.address, f"{target.address} is not one file", LayeredImageBaseField.alias
+        )
+    source = sources.snapshot.files[0]
+    spec = {"source": source, "origin": source, "architecture": request.architecture}
+    result = await run_strata(
+        StrataRequest(
+            command="base",
+            spec=json.dumps(spec, sort_keys=True),
+            description=f"Take the base image {target.address} apart",
+            input_digest=sources.snapshot.digest,
+            output_files=("base.json",),
+            output_directories=("blobs",),
+            compression=request.compression,
+        ),
+        **implicitly(),
+    )
+    if result.error:
+        raise LayeredImageError(request.address, result.error, LayeredImageBaseField.alias)
+    described = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["base.json"])))
+    contents = await get_digest_contents(described)
+    text = contents[0].content.decode()
+    return LoadedBase(result.digest, text, FrozenDict(json.loads(text)["top"]))
+
+
+def rules():
+    return collect_rules()

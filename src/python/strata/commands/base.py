@@ -1,0 +1,186 @@
+"""``strata base``: takes a base image's archive apart.
+
+Writes an image layout (``index.json`` and ``blobs``), and ``base.json`` with the image's
+configuration, its layers, and which names at its root are directories and which links or files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import IO, Any, Dict, List, Optional, Tuple
+
+from strata.commands.layer import write_json
+from strata.errors import StrataError
+from strata.oci.base import docker_layers, read_layout
+from strata.oci.image import (
+    CONFIG_MEDIA_TYPE,
+    MANIFEST_MEDIA_TYPE,
+)
+
+_CHUNK = 1 << 20
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+
+def run(spec: Dict[str, Any], out: Path) -> None:
+    """Raises StrataError for what is no image archive, or has no image for the architecture."""
+    origin, architecture = spec["origin"], spec["architecture"]
+    layout = out
+    try:
+        with tarfile.open(spec["source"], "r:*") as archive:
+            names = {
+                member.name.removeprefix("./"): member for member in archive if member.isfile()
+            }
+            if "index.json" in names:
+                _extract_layout(archive, names, layout, origin)
+            elif "manifest.json" in names:
+                _convert_docker(archive, names, layout, origin)
+            else:
+                raise StrataError(
+                    f"{origin}: it is no image archive: it has neither index.json nor "
+                    "manifest.json. Name a file of `docker save`, `skopeo copy` or the like"
+                )
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise StrataError(f"{origin}: it cannot be read as a tar archive: {error}") from error
+
+    def read(path: str) -> Optional[bytes]:
+        file = layout / path
+        return file.read_bytes() if file.is_file() else None
+
+    image = read_layout(read, architecture, origin)
+    top: Dict[str, str] = {}
+    for layer in image.layers:
+        _scan(layout / "blobs" / layer.digest.replace(":", "/", 1), layer.media_type, top)
+    write_json(
+        out / "base.json",
+        {"config": image.config, "layers": [vars(layer) for layer in image.layers], "top": top},
+    )
+
+
+def _extract_layout(
+    archive: tarfile.TarFile, names: Dict[str, tarfile.TarInfo], layout: Path, origin: str
+) -> None:
+    for name, member in names.items():
+        if name != "index.json" and not name.startswith("blobs/"):
+            continue
+        digest = _copy(archive, member, layout / name)
+        if name.startswith("blobs/sha256/") and name != f"blobs/sha256/{digest}":
+            raise StrataError(f"{origin}: {name} is damaged: its digest is sha256:{digest}")
+
+
+def _convert_docker(
+    archive: tarfile.TarFile, names: Dict[str, tarfile.TarInfo], layout: Path, origin: str
+) -> None:
+    """Turns an archive of ``docker save`` into a layout: layers stay as they are."""
+    text = _content(archive, names["manifest.json"])
+    config_name, layer_names = docker_layers(json.loads(text), origin)
+    blobs = layout / "blobs" / "sha256"
+    layers: List[Dict[str, Any]] = []
+    known: Dict[str, Tuple[str, int]] = {}
+    for name in layer_names:
+        member = names.get(name)
+        if member is None:
+            # docker save writes a layer that occurs twice as a link to the first.
+            member = archive.getmember(name)
+            name = str(Path(name).parent / member.linkname) if member.issym() else member.linkname
+            member = names[_normal(name)]
+        if member.name not in known:
+            partial = blobs / "partial"
+            digest = _copy(archive, member, partial)
+            partial.rename(blobs / digest)
+            known[member.name] = (digest, member.size)
+        digest, size = known[member.name]
+        with open(blobs / digest, "rb") as file:
+            suffix = "+gzip" if file.read(2) == _GZIP else ""
+        layers.append(
+            {"mediaType": f"{_LAYER}{suffix}", "digest": f"sha256:{digest}", "size": size}
+        )
+    config = _content(archive, names[config_name])
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_MEDIA_TYPE,
+            "config": _store(blobs, config, CONFIG_MEDIA_TYPE),
+            "layers": layers,
+        },
+        sort_keys=True,
+    ).encode()
+    write_json(
+        layout / "index.json",
+        {"schemaVersion": 2, "manifests": [_store(blobs, manifest, MANIFEST_MEDIA_TYPE)]},
+    )
+
+
+def _normal(name: str) -> str:
+    parts: List[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _store(blobs: Path, content: bytes, media_type: str) -> Dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    blobs.mkdir(parents=True, exist_ok=True)
+    (blobs / digest).write_bytes(content)
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None, "only regular files are asked for"
+    return file.read()
+
+
+def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> str:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = archive.extractfile(member)
+    assert source is not None, "only regular files are asked for"
+    digest = hashlib.sha256()
+    with open(target, "wb") as out:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest()
+
+
+def _scan(blob: Path, media_type: str, top: Dict[str, str]) -> None:
+    """Adds to ``top`` what a layer has at the image's root."""
+    with open(blob, "rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        if magic == _ZSTD:
+            _scan_zstd(file, blob, top)
+            return
+        with tarfile.open(fileobj=file, mode="r|gz" if magic[:2] == _GZIP else "r|") as archive:
+            _scan_members(archive, top)
+
+
+def _scan_zstd(file: IO[bytes], blob: Path, top: Dict[str, str]) -> None:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise StrataError(
+            f"the layer {blob.name} is compressed with zstd; set compression='zstd' on the "
+            "layered_image, so that the library is at hand"
+        ) from error
+    reader = zstandard.ZstdDecompressor().stream_reader(file)
+    with tarfile.open(fileobj=reader, mode="r|") as archive:
+        _scan_members(archive, top)
+
+
+def _scan_members(archive: tarfile.TarFile, top: Dict[str, str]) -> None:
+    for member in archive:
+        name = member.name.removeprefix("./").strip("/")
+        first, slash, _ = name.partition("/")
+        if first.startswith(".wh."):
+            top.pop(first[4:], None)
+        elif slash:
+            top.setdefault(first, "directory")
+        elif first not in ("", "."):
+            top[first] = "directory" if member.isdir() else "other"
