@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from common.errors import ImageError
 from PIL import Image, UnidentifiedImageError
+
+from common.errors import ImageError
 
 
 def load_image(data: bytes, max_pixels: int) -> Image.Image:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 
-from common.errors import ImageError
 from PIL import Image, ImageOps
+
+from common.errors import ImageError
 
 SMALLEST, LARGEST = 8, 1024
 

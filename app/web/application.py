@@ -8,14 +8,14 @@ from typing import Any, Tuple
 
 import numpy as np
 import PIL
+from flask import Flask, Response, g, jsonify, render_template, request
+from PIL import Image
+
 from common.errors import ImageError
 from common.settings import Settings
-from flask import Flask, Response, g, jsonify, render_template, request
 from imaging.loading import load_image
 from imaging.statistics import histogram, statistics
 from imaging.thumbnails import thumbnail
-from PIL import Image
-
 from web.metrics import Metrics
 
 logger = logging.getLogger("web")

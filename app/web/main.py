@@ -8,11 +8,11 @@ import sys
 from types import FrameType
 from typing import Optional
 
+from waitress import create_server
+
 from common.errors import SettingsError
 from common.logs import set_up_logs
 from common.settings import Settings
-from waitress import create_server
-
 from web.application import create_application
 
 logger = logging.getLogger("web")

@@ -21,12 +21,6 @@ from pants.engine.process import ProcessCacheScope
 from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
-from strata.errors import StrataError
-from strata.layering.groups import without
-from strata.layering.plan import PlannedLayer, PlanSettings, plan_layers
-from strata.model import Graph
-from strata.oci.base import BaseImage, blob_path, merged_config
-from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
 
 from layered_image.base import (
     BaseArchiveRequest,
@@ -78,6 +72,12 @@ from layered_image.target_types import (
     LayeredImageUidField,
     thawed,
 )
+from strata.errors import StrataError
+from strata.layering.groups import without
+from strata.layering.plan import PlannedLayer, PlanSettings, plan_layers
+from strata.model import Graph
+from strata.oci.base import BaseImage, blob_path, merged_config
+from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
 
 #: Which of Pants' platforms runs programs of which architecture.
 _NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Tuple
 
-import strata
 from pants.core.util_rules.system_binaries import BinaryPathRequest
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process, ProcessCacheScope
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
+import strata
 from layered_image.encoders.rules import Encoders, EncodersRequest, resolve_encoders
 from layered_image.encoders.rules import rules as encoder_rules
 from layered_image.engine import (

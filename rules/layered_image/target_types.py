@@ -22,14 +22,14 @@ from pants.engine.target import (
 )
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
+
+from layered_image.engine import EnvironmentField
 from strata.archive.compression import Compression
 from strata.closure.owners import parse_rules
 from strata.errors import StrataError
 from strata.layering.plan import STRATEGIES
 from strata.oci.config import validated_config
 from strata.oci.image import checked_name, checked_tag, parse_timestamp
-
-from layered_image.engine import EnvironmentField
 
 _INTERPRETER = re.compile(r"/\S+ 3\.\d+\.\d+")
 EPOCH = "1970-01-01T00:00:01Z"

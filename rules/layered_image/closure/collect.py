@@ -11,7 +11,6 @@ from pants.engine.target import FieldSetsPerTargetRequest, Target
 from pants.engine.unions import UnionMembership
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
-from strata.closure.debian.interpreter import interpreter_of, libc_version
 
 from layered_image.closure.debian import LoadedLockRequest, load_lock
 from layered_image.closure.debian_target_types import DebianLockField
@@ -47,6 +46,7 @@ from layered_image.target_types import (
     frozen,
     thawed,
 )
+from strata.closure.debian.interpreter import interpreter_of, libc_version
 
 
 @dataclass(frozen=True)

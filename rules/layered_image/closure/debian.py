@@ -22,9 +22,6 @@ from pants.engine.target import Target
 from pants.engine.unions import UnionRule
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
-from strata.closure.debian.lock import DebianLock, LockedPackage, parse_lock, stale_reason
-from strata.errors import StrataError
-from strata.model import ImageObject
 
 from layered_image.closure.debian_target_types import (
     DebianArchitectureField,
@@ -53,6 +50,9 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.subsystem import LayeredImageSubsystem
+from strata.closure.debian.lock import DebianLock, LockedPackage, parse_lock, stale_reason
+from strata.errors import StrataError
+from strata.model import ImageObject
 
 _GOARCH = {"i386": "386", "armhf": "arm", "armel": "arm", "ppc64el": "ppc64le"}
 

@@ -15,9 +15,9 @@ from pants.engine.fs import (
     SymlinkEntry,
 )
 from pants.util.logging import LogLevel
-from strata.closure.manifest import ManifestFile
 
 from layered_image.engine import collect_rules, create_digest, rule
+from strata.closure.manifest import ManifestFile
 
 Entry = Union[FileEntry, SymlinkEntry, Directory]
 CONTENT = "content"

@@ -16,7 +16,6 @@ from pants.core.util_rules.source_files import SourceFilesRequest
 from pants.engine.target import FieldSetsPerTargetRequest, SourcesField, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
-from strata.model import ImageObject
 
 from layered_image.closure.manifest import DescribeRequest, describe_content, moved
 from layered_image.closure.provider import (
@@ -34,6 +33,7 @@ from layered_image.engine import (
     implicitly,
     rule,
 )
+from strata.model import ImageObject
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pants.engine.fs import Digest
 from pants.engine.target import Target
 from pants.engine.unions import union
 from pants.util.frozendict import FrozenDict
-from strata.model import ImageObject
 
 from layered_image.engine import rule
+from strata.model import ImageObject
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,6 @@ from pants.engine.target import Target
 from pants.engine.unions import UnionRule
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
-from strata.closure.python.metadata import (
-    PythonPlatform,
-    check_constraints,
-    check_wheel,
-    wheel_references,
-)
-from strata.closure.python.wheel import normalized, site_packages
-from strata.errors import StrataError
-from strata.model import ImageObject
 
 from layered_image.closure.provider import (
     ImageContext,
@@ -40,6 +31,15 @@ from layered_image.closure.python_wheels import PexWheels, PexWheelsRequest, fin
 from layered_image.closure.python_wheels import rules as wheel_rules
 from layered_image.engine import collect_rules, implicitly, rule
 from layered_image.errors import LayeredImageError
+from strata.closure.python.metadata import (
+    PythonPlatform,
+    check_constraints,
+    check_wheel,
+    wheel_references,
+)
+from strata.closure.python.wheel import normalized, site_packages
+from strata.errors import StrataError
+from strata.model import ImageObject
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pants.backend.python.goals.package_pex_binary import PexBinaryFieldSet
 from pants.backend.python.target_types import PexLayout
 from pants.engine.fs import CreateDigest
 from pants.util.logging import LogLevel
-from strata.closure.python.metadata import WheelMetadata, parse_metadata
 
 from layered_image.closure.manifest import (
     DescribedContent,
@@ -33,6 +32,7 @@ from layered_image.engine import (
     package_pex_binary,
     rule,
 )
+from strata.closure.python.metadata import WheelMetadata, parse_metadata
 
 _OUTPUT = "deps.pex"
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")

@@ -13,7 +13,6 @@ from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
 from pants.engine.target import FieldSetsPerTargetRequest, SourcesField, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
-from strata.model import ImageObject
 
 from layered_image.closure.debian import (
     FetchPackageRequest,
@@ -56,6 +55,7 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
+from strata.model import ImageObject
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import io
 import json
 
 import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
 from batch.main import main as batch_main
 from common.errors import SettingsError
 from common.settings import Settings
-from flask.testing import FlaskClient
-from PIL import Image
 from web.application import create_application
 
 

@@ -13,6 +13,7 @@ from launcher_checkout import (  # pants: no-infer-dep
     base_python,  # pants: no-infer-dep
     script,  # pants: no-infer-dep
 )
+
 from pants_launcher import interpreters
 from pants_launcher.errors import LauncherError
 from pants_launcher.locations import Locations

@@ -16,6 +16,7 @@ from launcher_checkout import (  # pants: no-infer-dep
     Checkout,  # pants: no-infer-dep
     finish,  # pants: no-infer-dep
 )
+
 from pants_launcher.errors import describe_os_error
 from pants_launcher.pip_install import explain
 

@@ -1,0 +1,23 @@
+"""Fixtures: a built demo image, and checkouts to change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from end_to_end.pants_checkout import PantsCheckout
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> PantsCheckout:
+    """A checkout with ``app:image`` built. Tests must not change it."""
+    checkout = PantsCheckout(tmp_path_factory.mktemp("built") / "checkout")
+    checkout.run("package", "app:image")
+    return checkout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[PantsCheckout]:
+    yield PantsCheckout(tmp_path / "checkout")

@@ -1,0 +1,133 @@
+"""A copy of the checkout in which tests run the real Pants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional
+
+_HERE = Path(__file__).resolve()
+CHECKOUT = next(path for path in _HERE.parents if (path / "pants.toml").exists())
+_COPIED = ("3rdparty", "app", "examples", "rules", "src", "BUILD", "pants", "pants.toml")
+_COMPLETED = re.compile(r"Completed: (.*)")
+
+
+@dataclass(frozen=True)
+class PantsResult:
+    """``processes`` are the descriptions of all processes that really ran."""
+
+    exit_code: int
+    output: str
+    processes: List[str]
+
+    @property
+    def layer_processes(self) -> List[str]:
+        return [
+            name.partition(" - ")[0]
+            for name in self.processes
+            if name.startswith(("Layer of", "Customisation layer"))
+        ]
+
+
+class PantsCheckout:
+    """``root`` is the copy's folder. Caches are the user's unless ``caches`` names a folder."""
+
+    def __init__(self, root: Path, caches: Optional[Path] = None) -> None:
+        self.root = root
+        self._caches = caches
+        root.mkdir(parents=True, exist_ok=True)
+        for name in _COPIED:
+            source = CHECKOUT / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, root / name, ignore=ignored, symlinks=True)
+            elif source.exists():
+                shutil.copy2(source, root / name)
+        (root / "pants").chmod(0o755)
+
+    def write(self, path: str, content: str) -> None:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content)
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        text = (self.root / path).read_text()
+        assert old in text, f"{path} does not contain {old!r}"
+        self.write(path, text.replace(old, new))
+
+    def run(
+        self,
+        *arguments: str,
+        environment: Optional[Mapping[str, str]] = None,
+        prefix: List[str] = [],  # noqa: B006 - never changed
+        check: bool = True,
+    ) -> PantsResult:
+        process = subprocess.run(
+            [*prefix, str(self.root / "pants"), *arguments],
+            cwd=self.root,
+            env=self._environment(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        output = process.stdout.decode(errors="replace")
+        if check:
+            assert process.returncode == 0, output
+        return PantsResult(process.returncode, output, _COMPLETED.findall(output))
+
+    def stream(self, *arguments: str) -> bytes:
+        """What a command writes to standard output."""
+        process = subprocess.run(
+            [str(self.root / "pants"), *arguments],
+            cwd=self.root,
+            env=self._environment({}),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return process.stdout
+
+    def _environment(self, changes: Mapping[str, str]) -> Dict[str, str]:
+        environment = dict(os.environ)
+        environment.update(
+            PANTS_PANTSD="False",
+            PANTS_DYNAMIC_UI="False",
+            PANTS_COLORS="False",
+            PANTS_LEVEL="info",
+            # Builds of this very checkout may go on at the same time.
+            PANTS_CONCURRENT="True",
+        )
+        if self._caches is not None:
+            environment["PANTS_LOCAL_STORE_DIR"] = str(self._caches / "store")
+            environment["PANTS_NAMED_CACHES_DIR"] = str(self._caches / "named")
+        environment.update(changes)
+        return environment
+
+    def report(self, path: str) -> Dict[str, Any]:
+        """An image's report, by its path below ``dist`` without suffix."""
+        data: Dict[str, Any] = json.loads((self.root / "dist" / f"{path}.json").read_text())
+        return data
+
+    def archive(self, path: str) -> Path:
+        return self.root / "dist" / f"{path}.tar"
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def members_by_digest(report: Mapping[str, Any]) -> Dict[str, List[str]]:
+    return {
+        layer["digest"]: [member["name"] for member in layer["members"]]
+        for layer in report["layers"]
+    }

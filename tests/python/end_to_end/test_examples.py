@@ -1,0 +1,89 @@
+"""Every example is built and run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.runtimes import run
+from end_to_end.tools import require, require_root
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> PantsCheckout:
+    checkout = PantsCheckout(tmp_path_factory.mktemp("examples") / "checkout")
+    checkout.run("package", "examples::")
+    return checkout
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """The image's root, unpacked layer by layer by GNU tar."""
+    layout = folder / "layout"
+    layout.mkdir()
+    run("tar", "-xf", str(archive), "-C", str(layout))
+    (manifest,) = json.loads((layout / "manifest.json").read_text())
+    root = folder / "root"
+    root.mkdir()
+    for layer in manifest["Layers"]:
+        run("tar", "--numeric-owner", "-xf", str(layout / layer), "-C", str(root))
+    return root
+
+
+def in_root(root: Path, *command: str) -> List[str]:
+    process = subprocess.run(
+        ["chroot", str(root), *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout
+    return process.stdout.splitlines()
+
+
+def test_distribution(examples: PantsCheckout, tmp_path: Path) -> None:
+    require_root()
+    require("chroot")
+    archive = examples.archive("examples.distribution.program/image")
+    root = unpack(archive, tmp_path)
+    # First-party code, a resource of a distribution, its metadata and a loose file.
+    assert in_root(root, "/opt/app/main/bin/main", "Strata") == [
+        "Hello, Strata!",
+        "1.0",
+        "A loose file.",
+    ]
+    assert in_root(root, "/opt/app/main/bin/greet") == ["Hello, script!"]
+    assert (root / "etc/example/notes.txt").read_text() == "A loose file.\n"
+    assert (root / "examples/distribution/program/notes.txt").exists()
+    documents = root / "opt/app/documents/documents.tar.gz"
+    assert in_root(root, "/bin/tar", "-tf", f"/{documents.relative_to(root)}", "--version")
+
+
+def test_base(examples: PantsCheckout, tmp_path: Path) -> None:
+    require_root()
+    require("chroot", "gzip")
+    platform = examples.report("examples.base/platform")
+    image = examples.report("examples.base/image")
+    below = [layer["digest"] for layer in platform["layers"]]
+    assert [layer["digest"] for layer in image["layers"]][: len(below)] == below
+    compressed = examples.root / "dist/examples.base/image.tar.gz"
+    plain = tmp_path / "image.tar"
+    plain.write_bytes(subprocess.run(["gzip", "-dc", str(compressed)], stdout=-1).stdout)
+    root = unpack(plain, tmp_path)
+    assert (root / "opt/app/batch/pyvenv.cfg").stat().st_uid == 1000
+    picture = root / "tmp/no.png"
+    picture.write_text("no picture")
+    process = subprocess.run(
+        ["chroot", str(root), "/opt/app/batch/bin/batch", "/tmp/no.png"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert "not an image that can be read" in process.stderr

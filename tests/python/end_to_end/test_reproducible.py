@@ -1,0 +1,74 @@
+"""Equal inputs give equal bytes, whoever builds where and with what settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from end_to_end.pants_checkout import PantsCheckout, sha256
+from end_to_end.tools import require, require_root
+
+_OTHER_USER = 4321
+
+
+def test_another_path_locale_clock_umask_seed_and_core_count(
+    built: PantsCheckout, tmp_path: Path
+) -> None:
+    require("taskset")
+    other = PantsCheckout(tmp_path / "a" / "much longer path with spaces", tmp_path / "caches")
+    other.run(
+        "package",
+        "app:image",
+        environment={
+            "LC_ALL": "C",
+            "LANG": "tr_TR.UTF-8",
+            "TZ": "Pacific/Kiritimati",
+            "PYTHONHASHSEED": "1",
+            "SOURCE_DATE_EPOCH": "123456789",
+        },
+        prefix=["taskset", "-c", "0", "sh", "-c", 'umask 077; exec "$0" "$@"'],
+    )
+    assert sha256(other.archive("app/image")) == sha256(built.archive("app/image"))
+    assert other.report("app/image") == built.report("app/image")
+
+
+def test_another_user_with_empty_caches(built: PantsCheckout, tmp_path: Path) -> None:
+    require_root()
+    require("setpriv")
+    # pytest's own folders are closed to others.
+    root = Path("/tmp") / f"strata-user-{os.getpid()}"
+    root.mkdir()
+    try:
+        other = PantsCheckout(root / "checkout")
+        (root / "home").mkdir()
+        subprocess.run(["chown", "-R", f"{_OTHER_USER}:{_OTHER_USER}", str(root)], check=True)
+        environment = {
+            "HOME": str(root / "home"),
+            "USER": "somebody",
+            "LOGNAME": "somebody",
+            "XDG_CACHE_HOME": str(root / "home" / "cache"),
+        }
+        interpreter = _readable_interpreter()
+        if interpreter:
+            environment["PANTS_PYTHON"] = interpreter
+        other.run(
+            "package",
+            "app:image",
+            environment=environment,
+            prefix=[
+                "setpriv",
+                f"--reuid={_OTHER_USER}",
+                f"--regid={_OTHER_USER}",
+                "--clear-groups",
+            ],
+        )
+        assert sha256(other.archive("app/image")) == sha256(built.archive("app/image"))
+    finally:
+        shutil.rmtree(root)
+
+
+def _readable_interpreter() -> str:
+    """A CPython 3.9 that every user can run, if PATH has one; else the launcher fetches one."""
+    return shutil.which("python3.9", path="/usr/bin:/usr/local/bin") or ""
