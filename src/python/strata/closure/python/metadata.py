@@ -97,7 +97,7 @@ def wheel_references(
     pending: List[str] = list(by_name)
     for text in roots:
         requirement = Requirement(text)
-        extras.setdefault(normalized(requirement.name), set()).update(requirement.extras)
+        extras.setdefault(normalized(requirement.name), set()).update(_spellings(requirement))
     while pending:
         name = pending.pop()
         for text in by_name[name].requires:
@@ -105,13 +105,18 @@ def wheel_references(
             target = normalized(requirement.name)
             if target not in by_name or not _applies(requirement, environment, extras[name]):
                 continue
-            new = set(requirement.extras) - extras[target]
+            new = _spellings(requirement) - extras[target]
             if target != name:
                 references[name].add(target)
             if new:
                 extras[target] |= new
                 pending.append(target)
     return {name: tuple(sorted(targets)) for name, targets in references.items()}
+
+
+def _spellings(requirement: Requirement) -> Set[str]:
+    """The extras that are asked for, as written and normalised: metadata may have either."""
+    return {name for extra in requirement.extras for name in (extra, normalized(extra))}
 
 
 def _applies(requirement: Requirement, environment: Mapping[str, str], extras: "Set[str]") -> bool:
