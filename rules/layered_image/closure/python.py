@@ -78,10 +78,10 @@ async def provide_pex_binary(
         interpreter.version, request.context.architecture, request.context.libc
     )
     try:
-        for wheel in pex.wheels:
-            check_wheel(wheel.file_name, wheel.metadata, platform)
         for spec, constraints in first_party.constraints.items():
             _check(spec, constraints or python_setup.interpreter_constraints, platform)
+        for wheel in pex.wheels:
+            check_wheel(wheel.file_name, wheel.metadata, platform)
         between = wheel_references(
             [wheel.metadata for wheel in pex.wheels], first_party.requirements, platform
         )

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 _HERE = Path(__file__).resolve()
 CHECKOUT = next(path for path in _HERE.parents if (path / "pants.toml").exists())
-_COPIED = ("3rdparty", "app", "examples", "rules", "src", "BUILD", "pants", "pants.toml")
+_COPIED = ("3rdparty", "app", "examples", "rules", "src", "BUILD", "pants", "pants.toml", "pyproject.toml")
 _COMPLETED = re.compile(r"Completed: (.*)")
 
 
@@ -36,11 +37,15 @@ class PantsResult:
 
 
 class PantsCheckout:
-    """``root`` is the copy's folder. Caches are the user's unless ``caches`` names a folder."""
+    """``root`` is the copy's folder. Caches are the user's unless ``caches`` names a folder.
 
-    def __init__(self, root: Path, caches: Optional[Path] = None) -> None:
+    With ``daemon`` Pants' daemon stays between runs, until ``stop`` is called.
+    """
+
+    def __init__(self, root: Path, caches: Optional[Path] = None, daemon: bool = False) -> None:
         self.root = root
         self._caches = caches
+        self._daemon = daemon
         root.mkdir(parents=True, exist_ok=True)
         for name in _COPIED:
             source = CHECKOUT / name
@@ -96,18 +101,23 @@ class PantsCheckout:
     def _environment(self, changes: Mapping[str, str]) -> Dict[str, str]:
         environment = dict(os.environ)
         environment.update(
-            PANTS_PANTSD="False",
+            PANTS_PANTSD=str(self._daemon),
             PANTS_DYNAMIC_UI="False",
             PANTS_COLORS="False",
             PANTS_LEVEL="info",
             # Builds of this very checkout may go on at the same time.
-            PANTS_CONCURRENT="True",
+            PANTS_CONCURRENT=str(not self._daemon),
         )
         if self._caches is not None:
             environment["PANTS_LOCAL_STORE_DIR"] = str(self._caches / "store")
             environment["PANTS_NAMED_CACHES_DIR"] = str(self._caches / "named")
         environment.update(changes)
         return environment
+
+    def stop(self) -> None:
+        """Ends the daemon, if there is one."""
+        for file in self.root.glob(".pids/*/pantsd/pid"):
+            os.kill(int(file.read_text()), signal.SIGTERM)
 
     def report(self, path: str) -> Dict[str, Any]:
         """An image's report, by its path below ``dist`` without suffix."""

@@ -15,9 +15,11 @@ _IMAGE = 'layered_image(name="image", contents=[{contents}], {fields})\n'
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> PantsCheckout:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsCheckout]:
     """One checkout for all cases: each has a folder of its own."""
-    return PantsCheckout(tmp_path_factory.mktemp("errors") / "checkout")
+    checkout = PantsCheckout(tmp_path_factory.mktemp("errors") / "checkout", daemon=True)
+    yield checkout
+    checkout.stop()
 
 
 def failure(repository: PantsCheckout, folder: str, build: str, *options: str, **files: str) -> str:

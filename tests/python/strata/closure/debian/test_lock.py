@@ -1,0 +1,95 @@
+"""Locks are written, read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from strata.closure.debian.interpreter import interpreter_of, libc_version, upstream_version
+from strata.closure.debian.lock import (
+    DebianLock,
+    LockedPackage,
+    parse_lock,
+    render_lock,
+    stale_reason,
+)
+from strata.errors import StrataError
+
+
+def package(name: str, *depends: str, version: str = "1:2.3-4+deb12u1") -> LockedPackage:
+    path = f"pool/main/{name[0]}/{name}.deb"
+    return LockedPackage(
+        name, version, "amd64", "bookworm", path, 10, "ab" * 32, 2048, tuple(depends)
+    )
+
+
+LOCK = DebianLock(
+    "amd64",
+    ("bookworm",),
+    ("main",),
+    ("a-tool",),
+    (package("a-tool", "libc6"), package("libc6", version="2.36-9+deb12u14")),
+)
+
+
+def test_round_trip() -> None:
+    text = render_lock(LOCK, "app:os")
+    assert parse_lock(text, "x.lock") == LOCK
+    assert text.startswith("# Written by `pants generate-debian-lockfiles app:os`.")
+    assert render_lock(parse_lock(text, "x.lock"), "app:os") == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("format = 1", "format = 2", "'format' must be 1"),
+        ("format = 1", "format = = 1", "not valid TOML"),
+        ('architecture = "amd64"\nsuites', "suites", "'architecture' must be a str"),
+        ('suites = ["bookworm"]', 'suites = "bookworm"', "'suites' must be a list"),
+        ('requested = ["a-tool"]', 'requested = ["b-tool"]', "'requested' names 'b-tool'"),
+        ('depends = ["libc6"]', 'depends = ["libc7"]', "'depends' of 'a-tool' names 'libc7'"),
+        ('name = "libc6"', 'name = "a-tool"', "'a-tool' occurs twice"),
+        ('name = "libc6"', 'name = "Lib C"', "not a package name"),
+        ("size = 10", 'size = "10"', "'size' must be a int"),
+        ("size = 10\n", "size = 0\n", "'size' must be positive"),
+        ("ab" * 32, "zz" * 32, "64 hexadecimal digits"),
+        ("pool/main/l", "../pool", "'path' must be relative"),
+        ('suite = "bookworm"', 'suite = "bookworm"\nsweet = 1', "unknown key 'sweet'"),
+    ],
+)
+def test_bad_locks_name_file_and_key(old: str, new: str, message: str) -> None:
+    text = render_lock(LOCK)
+    assert old in text
+    with pytest.raises(StrataError, match=r"^x\.lock") as caught:
+        parse_lock(text.replace(old, new), "x.lock")
+    assert message in str(caught.value)
+
+
+def test_stale() -> None:
+    fine = (("a-tool",), "amd64", ("bookworm",), ("main",))
+    assert stale_reason(LOCK, *fine) is None
+    assert "packages" in (stale_reason(LOCK, ("a-tool", "b"), *fine[1:]) or "")
+    assert "architecture" in (stale_reason(LOCK, fine[0], "arm64", *fine[2:]) or "")
+    assert "suites" in (stale_reason(LOCK, *fine[:2], ("trixie",), fine[3]) or "")
+    assert "components" in (stale_reason(LOCK, *fine[:3], ("main", "contrib")) or "")
+
+
+@pytest.mark.parametrize(
+    ("version", "upstream"),
+    [("3.11.2-6+deb12u8", "3.11.2"), ("1:2.3-4-5", "2.3-4"), ("2.36", "2.36"), ("1:9", "9")],
+)
+def test_upstream_versions(version: str, upstream: str) -> None:
+    assert upstream_version(version) == upstream
+
+
+def test_interpreter_and_libc() -> None:
+    assert interpreter_of(LOCK) is None
+    assert libc_version(LOCK) == "2.36"
+    pythons = (
+        package("python3.9-minimal", version="3.9.1-1"),
+        package("python3.11-minimal", version="3.11.2-6+deb12u8"),
+    )
+    found = interpreter_of(replace(LOCK, packages=pythons))
+    assert found == ("python3.11-minimal", "/usr/bin/python3.11", "3.11.2")
+    assert libc_version(replace(LOCK, packages=())) is None
