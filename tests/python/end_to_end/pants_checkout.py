@@ -15,7 +15,17 @@ from typing import Any, Dict, List, Mapping, Optional
 
 _HERE = Path(__file__).resolve()
 CHECKOUT = next(path for path in _HERE.parents if (path / "pants.toml").exists())
-_COPIED = ("3rdparty", "app", "examples", "rules", "src", "BUILD", "pants", "pants.toml", "pyproject.toml")
+_COPIED = (
+    "3rdparty",
+    "app",
+    "examples",
+    "rules",
+    "src",
+    "BUILD",
+    "pants",
+    "pants.toml",
+    "pyproject.toml",
+)
 _COMPLETED = re.compile(r"Completed: (.*)")
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -43,6 +43,11 @@ class Archive:
     def _gpg(self, *arguments: str) -> bytes:
         command = ["gpg", "--batch", "--yes", "--passphrase", "", "--homedir", str(self.home)]
         return subprocess.run([*command, *arguments], check=True, capture_output=True).stdout
+
+    def close(self) -> None:
+        """Ends the agent that gpg started."""
+        command = ["gpgconf", "--homedir", str(self.home), "--kill", "gpg-agent"]
+        subprocess.run(command, check=True)
 
     def _write_packages(self, architecture: str) -> None:
         stanzas = []
@@ -96,13 +101,15 @@ class Archive:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     for program in ("apt-get", "gpg"):
         if shutil.which(program) is None:
             if os.environ.get("STRATA_REQUIRE_TOOLS"):
                 pytest.fail(f"needs {program}")
             pytest.skip(f"needs {program}")
-    return Archive(tmp_path_factory.mktemp("apt"))
+    found = Archive(tmp_path_factory.mktemp("apt"))
+    yield found
+    found.close()
 
 
 def test_closure_with_alternatives_and_virtual_packages(archive: Archive) -> None:
@@ -149,17 +156,18 @@ def test_signature_of_another_key_is_refused(archive: Archive, tmp_path: Path) -
     other = tmp_path / "other"
     other.mkdir()
     stranger = Archive(other)
+    stranger.close()
     with pytest.raises(
         StrataError, match="(?s)cannot fetch the suites test.*(NO_PUBKEY|signature)"
     ):
         resolve(archive.spec("app", keyring=str(stranger.keyring)))
 
 
-def test_metadata_that_was_changed_after_signing_is_refused(tmp_path: Path) -> None:
-    for program in ("apt-get", "gpg"):
-        if shutil.which(program) is None:
-            pytest.skip(f"needs {program}")
+def test_metadata_that_was_changed_after_signing_is_refused(
+    archive: Archive, tmp_path: Path
+) -> None:
     forged = Archive(tmp_path)
+    forged.close()
     packages = forged.root / "dists/test/main/binary-amd64/Packages"
     packages.write_text(packages.read_text().replace("Version: 1", "Version: 6"))
     (packages.parent / "Packages.gz").unlink()

@@ -108,7 +108,7 @@ def test_runs(tmp_path: Path) -> None:
         f"b/{SITE}/ns/two.py": "X = 2",
         f"b/{SITE}/b.pth": "folder\n",
         f"b/{SITE}/folder/found_by_pth.py": "X = 3",
-        f"b/{SITE}/demo-1.5.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.5\n",
+        f"b/{SITE}/demo-1.5.dist-info/METADATA": "Name: demo\nVersion: 1.5\n",
         f"b/{SITE}/program.py": _PROGRAM,
     }
     for path, text in files.items():
