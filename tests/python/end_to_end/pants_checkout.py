@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
@@ -118,6 +119,10 @@ class PantsCheckout:
             # Builds of this very checkout may go on at the same time.
             PANTS_CONCURRENT=str(not self._daemon),
         )
+        # The launcher need not search: these tests run on what Pants itself needs.
+        interpreter = Path(sys.base_prefix) / "bin" / "python3.9"
+        if interpreter.exists():
+            environment["PANTS_PYTHON"] = str(interpreter)
         if self._caches is not None:
             environment["PANTS_LOCAL_STORE_DIR"] = str(self._caches / "store")
             environment["PANTS_NAMED_CACHES_DIR"] = str(self._caches / "named")
