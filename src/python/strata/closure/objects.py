@@ -109,12 +109,14 @@ def _read_wheel(spec: ObjectSpec, context: ReaderContext) -> _Read:
 
 def _read_tree(spec: ObjectSpec, context: ReaderContext) -> _Read:
     base = "/".join(part for part in (spec.root, spec.prefix) if part)
+    # What lies at a path of its own is no part of the store.
+    uid, gid = (context.uid, context.gid) if spec.root else (0, 0)
     entries = []
     hashes = {}
     for file in spec.manifest:
         path = checked_path(file.path, spec.name)
         placed = f"{base}/{path}" if base else path
-        entries.append(file.entry(placed, spec.source).owned_by(context.uid, context.gid))
+        entries.append(file.entry(placed, spec.source).owned_by(uid, gid))
         hashes[placed] = file.sha256
     if spec.python_sources:
         entries += _bytecode(entries, spec, context)
