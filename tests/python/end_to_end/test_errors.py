@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -10,6 +15,7 @@ from typing import Iterator, Tuple
 import pytest
 
 from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.tools import require
 
 _IMAGE = 'layered_image(name="image", contents=[{contents}], {fields})\n'
 
@@ -244,14 +250,38 @@ def test_address_that_is_not_packageable(repository: PantsCheckout) -> None:
     assert "cannot be put into an image" in output
 
 
-def test_file_name_that_cannot_be_stored(repository: PantsCheckout) -> None:
-    folder = repository.root / "e/names"
-    folder.mkdir(parents=True)
-    long = folder / "/".join(["d" * 200] * 3)
-    long.mkdir(parents=True)
-    (long / "f").write_text("x")
-    # A path of more than 255 bytes is fine; a target of another kind of file is not.
+def test_paths_longer_than_a_tar_header_can_hold_are_fine(repository: PantsCheckout) -> None:
+    folder = "/".join(["d" * 200] * 3)
+    repository.write(f"e/names/{folder}/f", "x")
     build = 'files(name="f", sources=["**/f"])\nimage_files(name="i", files=[":f"])\n'
     repository.write("e/names/BUILD", build + image('":i"'))
     repository.run("package", "e/names:image")
-    assert Path(repository.root / "dist/e.names/image.tar").exists()
+    with tarfile.open(repository.root / "dist/e.names/image.tar") as archive:
+        text = archive.extractfile("manifest.json")
+        assert text is not None
+        (manifest,) = json.load(text)
+        layer = archive.extractfile(manifest["Layers"][0])
+        with tarfile.open(fileobj=layer) as entries:
+            assert f"{folder}/f" in entries.getnames()
+
+
+def test_file_name_that_cannot_be_stored(repository: PantsCheckout, tmp_path: Path) -> None:
+    require("dpkg-deb")
+    root = tmp_path / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    control = "Package: odd\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    (root / "DEBIAN/control").write_text(control)
+    (root / "usr").mkdir()
+    Path(os.fsdecode(os.fsencode(root / "usr") + b"/caf\xe9")).write_text("x")
+    deb = tmp_path / "mirror" / "odd.deb"
+    deb.parent.mkdir()
+    subprocess.run(["dpkg-deb", "--build", str(root), str(deb)], check=True, capture_output=True)
+    data = deb.read_bytes()
+    lock = _LOCK.format(sha256=hashlib.sha256(data).hexdigest())
+    lock = lock.replace("media-types", "odd").replace("size = 4\n", f"size = {len(data)}\n", 1)
+    lock = lock.replace("pool/odd_1.0_all.deb", "odd.deb")
+    build = 'debian_packages(name="os", packages=["odd"], lock="os.lock")\n' + image('":os"')
+    option = mirror_option(f"file://{deb.parent}")
+    output = failure(repository, "e/odd", build, option, **{"os.lock": lock})
+    assert "e/odd:image: debian:odd: the file name b'usr/caf\\xe9' is not valid UTF-8" in output
+    assert "rename the file" in output
