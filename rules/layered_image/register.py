@@ -12,8 +12,9 @@ from layered_image.closure.root_target_types import (
     ImageSymlinkTarget,
     ImageUsersTarget,
 )
+from layered_image.derived_target_types import ImageRootTarget, MergedImagesTarget
 from layered_image.engine import collect_rules
-from layered_image.goals import debian_lock, package, run
+from layered_image.goals import debian_lock, package, package_derived, run
 from layered_image.target_types import LayeredImageTarget
 
 
@@ -23,9 +24,11 @@ def target_types():
         ImageCertificatesTarget,
         ImageDirectoryTarget,
         ImageFilesTarget,
+        ImageRootTarget,
         ImageSymlinkTarget,
         ImageUsersTarget,
         LayeredImageTarget,
+        MergedImagesTarget,
     ]
 
 
@@ -39,6 +42,7 @@ def rules():
         *image.rules(),
         *layers.rules(),
         *package.rules(),
+        *package_derived.rules(),
         *packages.rules(),
         *python.rules(),
         *root.rules(),

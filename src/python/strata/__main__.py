@@ -20,6 +20,7 @@ from strata.errors import StrataError
 COMMANDS = {
     "layer": "strata.commands.layer",
     "customisation": "strata.commands.customisation",
+    "flatten": "strata.commands.flatten",
     "interpreter": "strata.commands.interpreter",
     "base": "strata.commands.base",
     "clock": "strata.commands.clock",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import List
 
@@ -87,3 +89,45 @@ def test_base(examples: PantsCheckout, tmp_path: Path) -> None:
     )
     assert process.returncode == 1
     assert "not an image that can be read" in process.stderr
+
+
+def test_merged_images_hold_what_they_share_once(examples: PantsCheckout, tmp_path: Path) -> None:
+    require("skopeo")
+    archive = examples.archive("examples.base/both")
+    reports = [examples.report(f"examples.base/{name}") for name in ("platform", "image")]
+    with tarfile.open(archive) as members:
+        names = members.getnames()
+        text = members.extractfile("manifest.json")
+        assert text is not None
+        manifests = json.load(text)
+    assert len(names) == len(set(names))
+    assert [row["RepoTags"] for row in manifests] == [r["references"] for r in reports]
+    for report in reports:
+        tag = report["references"][0].rpartition(":")[2]
+        found = json.loads(run("skopeo", "inspect", f"oci-archive:{archive}:{tag}"))
+        assert found["Digest"] == report["digest"]
+
+
+def test_root_of_an_image_is_what_its_layers_unpack_to(
+    examples: PantsCheckout, tmp_path: Path
+) -> None:
+    require_root()
+    require("gzip", "diff")
+    compressed = (examples.root / "dist/examples.base/image.tar.gz").read_bytes()
+    plain = tmp_path / "image.tar"
+    plain.write_bytes(gzip.decompress(compressed))
+    expected = unpack(plain, tmp_path)
+    found = tmp_path / "found"
+    found.mkdir()
+    run(
+        "tar",
+        "--numeric-owner",
+        "-xf",
+        str(examples.archive("examples.base/root")),
+        "-C",
+        str(found),
+    )
+    run("diff", "-r", "--no-dereference", str(expected), str(found))
+    for path in ("usr/bin/python3.11", "tmp", "opt/app/batch/pyvenv.cfg"):
+        one, two = (expected / path).lstat(), (found / path).lstat()
+        assert (one.st_mode, one.st_uid, one.st_gid) == (two.st_mode, two.st_uid, two.st_gid)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterable, Iterator, List, Union
+from typing import BinaryIO, Dict, Iterable, List, Union
 
 from strata.archive.compression import Compression, encoder
-from strata.archive.entry import Entry, FileRange, directory
+from strata.archive.entry import Entry, EntryType, FileRange, directory
 from strata.archive.tar import END_OF_ARCHIVE, encode_header, padding
 from strata.errors import StrataError
 
@@ -142,9 +142,25 @@ class _Stream:
         )
 
 
-def parents(path: str) -> Iterator[str]:
-    """The proper parents of a path, the nearest first."""
-    parent = path.rpartition("/")[0]
-    while parent:
-        yield parent
-        parent = parent.rpartition("/")[0]
+def relinked(entries: Iterable[Entry]) -> List[Entry]:
+    """``entries`` with hard links that point at the first of their names in layer order.
+
+    A layer is sorted by path, and a link's target has to come before it.
+    """
+    by_path = {entry.path: entry for entry in entries}
+    groups: Dict[str, List[str]] = {}
+    for entry in by_path.values():
+        if entry.type is EntryType.HARDLINK:
+            target = entry.link
+            while by_path[target].type is EntryType.HARDLINK:
+                target = by_path[target].link
+            groups.setdefault(target, [target]).append(entry.path)
+    for target, names in groups.items():
+        first = min(names, key=lambda name: name.encode())
+        content = by_path[target]
+        for name in names:
+            by_path[name] = replace(
+                content, path=name, type=EntryType.HARDLINK, content=b"", link=first
+            )
+        by_path[first] = replace(content, path=first)
+    return list(by_path.values())

@@ -17,26 +17,17 @@ import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, Tuple
+from typing import IO, Dict, List, Tuple
 
-from strata.archive.entry import Entry, EntryType, FileRange, checked_path
+from strata.archive.entry import Entry, EntryType
+from strata.archive.reader import read_entries
+from strata.archive.writer import relinked
 from strata.errors import StrataError
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
 _MERGED = ("bin", "lib", "lib32", "lib64", "libo32", "libx32", "sbin")
 _STATUS_FOLDER = "var/lib/dpkg/status.d"
-_TYPES = {
-    tarfile.REGTYPE: EntryType.FILE,
-    tarfile.AREGTYPE: EntryType.FILE,
-    tarfile.LNKTYPE: EntryType.HARDLINK,
-    tarfile.SYMTYPE: EntryType.SYMLINK,
-    tarfile.CHRTYPE: EntryType.CHARACTER_DEVICE,
-    tarfile.BLKTYPE: EntryType.BLOCK_DEVICE,
-    tarfile.DIRTYPE: EntryType.DIRECTORY,
-    tarfile.FIFOTYPE: EntryType.FIFO,
-}
-_XATTR = "SCHILY.xattr."
 
 
 def read_package(deb: Path, scratch: Path, package: str) -> List[Entry]:
@@ -153,54 +144,31 @@ def _status_entries(control: Path, package: str) -> List[Entry]:
 
 def _data_entries(data: Path, owner: str) -> List[Entry]:
     found: Dict[str, Entry] = {}
-    with tarfile.open(data, errors="surrogateescape") as archive:
-        for entry in _entries(archive, data, owner):
-            held = found.get(entry.path)
-            if held is None:
-                found[entry.path] = entry
-            elif held.is_directory and entry.is_directory:
-                continue
-            elif _points_at_itself(held):
-                found[entry.path] = entry
-            elif not _points_at_itself(entry):
-                raise StrataError(
-                    f"{owner}: the package has two files at /{entry.path} once /usr is merged; it "
-                    "cannot be used"
-                )
-    return _relinked([entry for entry in found.values() if not _points_at_itself(entry)])
-
-
-def _entries(archive: tarfile.TarFile, data: Path, owner: str) -> Iterator[Entry]:
-    for member in archive:
-        name = posixpath.normpath(member.name).lstrip("/")
-        if name == ".":
+    for unmerged in read_entries(data, owner):
+        entry = _moved(unmerged)
+        held = found.get(entry.path)
+        if held is None:
+            found[entry.path] = entry
+        elif held.is_directory and entry.is_directory:
             continue
-        path = _merged(checked_path(name, owner))
-        kind = _TYPES.get(member.type)
-        if kind is None:
-            raise StrataError(f"{owner}: /{name} has the unknown tar type {member.type!r}")
-        link = ""
-        if kind is EntryType.HARDLINK:
-            link = _merged(posixpath.normpath(member.linkname).lstrip("/"))
-        elif kind is EntryType.SYMLINK:
-            link = _relocated(name, path, member.linkname)
-        xattrs = {
-            key[len(_XATTR) :]: value.encode("utf-8", "surrogateescape")
-            for key, value in member.pax_headers.items()
-            if key.startswith(_XATTR)
-        }
-        is_device = kind in (EntryType.CHARACTER_DEVICE, EntryType.BLOCK_DEVICE)
-        yield Entry(
-            path,
-            kind,
-            0o777 if kind is EntryType.SYMLINK else member.mode & 0o7777,
-            member.uid,
-            member.gid,
-            FileRange(data, member.size, member.offset_data) if kind is EntryType.FILE else b"",
-            link,
-            xattrs,
-            (member.devmajor, member.devminor) if is_device else None,
-        )
+        elif _points_at_itself(held):
+            found[entry.path] = entry
+        elif not _points_at_itself(entry):
+            raise StrataError(
+                f"{owner}: the package has two files at /{entry.path} once /usr is merged; it "
+                "cannot be used"
+            )
+    return relinked(entry for entry in found.values() if not _points_at_itself(entry))
+
+
+def _moved(entry: Entry) -> Entry:
+    """``entry`` where it lies with a merged /usr."""
+    path = _merged(entry.path)
+    if entry.type is EntryType.HARDLINK:
+        return replace(entry, path=path, link=_merged(entry.link))
+    if entry.type is EntryType.SYMLINK:
+        return replace(entry, path=path, link=_relocated(entry.path, path, entry.link))
+    return replace(entry, path=path)
 
 
 def _merged(path: str) -> str:
@@ -227,27 +195,3 @@ def _points_at_itself(entry: Entry) -> bool:
         return False
     meant = posixpath.normpath(posixpath.join("/", posixpath.dirname(entry.path), entry.link))
     return _merged(meant.lstrip("/")) == entry.path
-
-
-def _relinked(entries: List[Entry]) -> List[Entry]:
-    """``entries`` with hard links that point at the first of their names in layer order.
-
-    A layer is sorted by path, and a link's target has to come before it.
-    """
-    by_path = {entry.path: entry for entry in entries}
-    groups: Dict[str, List[str]] = {}
-    for entry in entries:
-        if entry.type is EntryType.HARDLINK:
-            target = entry.link
-            while by_path[target].type is EntryType.HARDLINK:
-                target = by_path[target].link
-            groups.setdefault(target, [target]).append(entry.path)
-    for target, names in groups.items():
-        first = min(names, key=lambda name: name.encode())
-        content = by_path[target]
-        for name in names:
-            by_path[name] = replace(
-                content, path=name, type=EntryType.HARDLINK, content=b"", link=first
-            )
-        by_path[first] = replace(content, path=first)
-    return list(by_path.values())
