@@ -31,7 +31,9 @@ def first_answer(command: List[str]) -> float:
         port = probe.getsockname()[1]
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, env={"PORT": str(port), "PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL
+        command,
+        env={"PORT": str(port), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        stdout=subprocess.DEVNULL,
     )
     try:
         while True:

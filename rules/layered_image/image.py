@@ -169,10 +169,13 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
         closure.interpreter.minor if closure.interpreter else "",
         interpreter,
     )
-    built = await concurrently(
-        build_layer(LayerRequest(members, settings), **implicitly())
-        for members in _members(target, [*plan, *links_only], closure)
+    members = _members(target, [*plan, *links_only], closure)
+    # The largest first: a large layer that starts last is waited for alone.
+    order = sorted(range(len(members)), key=lambda index: -_size(members[index]))
+    unordered = await concurrently(
+        build_layer(LayerRequest(members[index], settings), **implicitly()) for index in order
     )
+    built = [layer for _, layer in sorted(zip(order, unordered), key=lambda pair: pair[0])]
     for layer in built:
         if layer.error:
             raise LayeredImageError(address, layer.error)
@@ -374,6 +377,10 @@ def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:
                 needed.add(name)
                 pending.append(name)
     return tuple(item for item in closure.objects if item.item.name in needed)
+
+
+def _size(members: Tuple[LayerMember, ...]) -> int:
+    return sum(member.provided.item.size for member in members)
 
 
 def _members(

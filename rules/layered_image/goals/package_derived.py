@@ -46,7 +46,6 @@ from layered_image.image import BuildImageRequest, build_layered_image
 from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.target_types import LayeredImageCompressionField, LayeredImageContentsField
 
-
 _METADATA = ("index.json", "manifest.json")
 
 
