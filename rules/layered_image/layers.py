@@ -11,6 +11,8 @@ from pants.engine.fs import (
     CreateDigest,
     Digest,
     DigestSubset,
+    FileDigest,
+    FileEntry,
     MergeDigests,
     PathGlobs,
 )
@@ -119,7 +121,7 @@ async def unpack_interpreter(request: InterpreterRequest) -> UnpackedInterpreter
             spec=json.dumps(spec, sort_keys=True),
             description=f"Unpack python{request.python} to compile bytecode with",
             input_digest=inputs,
-            output_directories=(_INTERPRETER,),
+            output_files=(f"{_INTERPRETER}.tar",),
         ),
         **implicitly(),
     )
@@ -143,7 +145,7 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
         "gid": settings.gid,
         "owners": json.loads(settings.owners),
         "python": settings.python if is_python else "",
-        "interpreter": f"{_INTERPRETER}/{_INTERPRETER}" if compiles else "",
+        "interpreter": f"{_INTERPRETER}/{_INTERPRETER}.tar" if compiles else "",
         "objects": [
             _object_spec(member, f"objects/{index}") for index, member in enumerate(request.members)
         ],
@@ -154,8 +156,7 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
             spec=json.dumps(spec, sort_keys=True),
             description=f"Layer of {_describe(request.members)}",
             input_digest=inputs,
-            output_files=("layer.json", "listings.json"),
-            output_directories=("blobs",),
+            output_files=("blob", "layer.json", "listings.json"),
             immutable=FrozenDict({_INTERPRETER: settings.interpreter} if compiles else {}),
             compression=settings.compression,
         ),
@@ -163,13 +164,14 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
     )
     if result.error:
         return BuiltLayer(result.digest, result.digest, "", result.error)
-    blobs = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["blobs/**"])))
     listings = await digest_subset_to_digest(
         DigestSubset(result.digest, PathGlobs(["listings.json"]))
     )
     metadata = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["layer.json"])))
     contents = await get_digest_contents(metadata)
-    return BuiltLayer(blobs, listings, contents[0].content.decode())
+    text = contents[0].content.decode()
+    blobs = await create_digest(CreateDigest([_blob(text)]))
+    return BuiltLayer(blobs, listings, text)
 
 
 @rule(desc="Build the customisation layer", level=LogLevel.DEBUG)
@@ -198,19 +200,29 @@ async def build_customisation(request: CustomisationRequest) -> BuiltLayer:
             spec=json.dumps(spec, sort_keys=True),
             description="Customisation layer",
             input_digest=inputs,
-            output_files=("layer.json",),
-            output_directories=("blobs",),
+            output_files=("blob", "layer.json"),
             compression=settings.compression,
         ),
         **implicitly(),
     )
     if result.error:
         return BuiltLayer(result.digest, result.digest, "", result.error)
-    blobs = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["blobs/**"])))
     metadata = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["layer.json"])))
     contents = await get_digest_contents(metadata)
+    text = contents[0].content.decode()
+    blobs = await create_digest(CreateDigest([_blob(text)]))
     nothing = await create_digest(CreateDigest([]))
-    return BuiltLayer(blobs, nothing, contents[0].content.decode())
+    return BuiltLayer(blobs, nothing, text)
+
+
+def _blob(metadata: str) -> FileEntry:
+    """A process' ``blob`` at its place in an image layout.
+
+    Pants names files by SHA-256, as image layouts do: the layer's digest is the file's.
+    """
+    layer = json.loads(metadata)
+    _, _, fingerprint = layer["digest"].partition(":")
+    return FileEntry(f"blobs/sha256/{fingerprint}", FileDigest(fingerprint, layer["size"]))
 
 
 def _is_python(provided: ProvidedObject) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterable, List, Union
@@ -48,17 +47,13 @@ def ordered(entries: Iterable[Entry]) -> List[Entry]:
     return sorted(by_path.values(), key=lambda entry: entry.path.encode())
 
 
-def write_layer(
-    entries: Iterable[Entry], directory_path: Path, compression: Compression, mtime: int
-) -> Blob:
-    """Writes the layer of ``entries`` as ``<directory_path>/sha256/<digest>``.
+def write_layer(entries: Iterable[Entry], path: Path, compression: Compression, mtime: int) -> Blob:
+    """Writes the layer of ``entries`` to ``path``.
 
     Memory does not grow with the layer. ``mtime``, in seconds since the epoch, is every entry's.
     """
-    folder = directory_path / "sha256"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / ".partial"
-    with open(partial, "wb") as out:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as out:
         stream = _Stream(out, compression)
         for entry in ordered(entries):
             stream.write(encode_header(entry, mtime))
@@ -66,9 +61,7 @@ def write_layer(
                 stream.copy(entry)
                 stream.write(bytes(padding(entry.size)))
         stream.write(END_OF_ARCHIVE)
-        blob = stream.finish()
-    os.replace(partial, folder / blob.digest.partition(":")[2])
-    return blob
+        return stream.finish()
 
 
 class _Stream:

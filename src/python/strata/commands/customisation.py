@@ -36,7 +36,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     entries += _agreed_directories(placed, {entry.path for entry in entries})
     entries += _repeated_parents(entries, held)
     entries, matched = apply_rules(entries, parse_rules(spec["owners"]))
-    blob = write_layer(entries, out / "blobs", Compression(spec["compression"]), spec["mtime"])
+    blob = write_layer(entries, out / "blob", Compression(spec["compression"]), spec["mtime"])
     size = sum(entry.size for entry in entries)
     members = [{"name": "customisation", "version": "", "size": size, "files": len(entries)}]
     write_json(out / "layer.json", {**blob.__dict__, "members": members, "owners": matched})

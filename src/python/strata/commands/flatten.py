@@ -34,11 +34,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
             plain = Path(scratch) / str(index)
             _decompress(layout / layer, plain)
             apply_layer(root, list(read_entries(plain, f"layer {index}")))
-        blob = write_layer(relinked(root.values()), out / "blobs", Compression.NONE, spec["mtime"])
-    target = out / spec["output"]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (out / "blobs" / blob.digest.replace(":", "/")).rename(target)
-    shutil.rmtree(out / "blobs")
+        write_layer(relinked(root.values()), out / spec["output"], Compression.NONE, spec["mtime"])
 
 
 def apply_layer(root: Dict[str, Entry], entries: List[Entry]) -> None:

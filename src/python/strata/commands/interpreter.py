@@ -1,50 +1,41 @@
-"""``strata interpreter``: unpacks what is needed to run the image's interpreter outside of it.
+"""``strata interpreter``: packs what is needed to run the image's interpreter outside of it.
 
-The result is a tree of plain files below ``interpreter/`` that layer processes compile bytecode
-with. It holds the interpreter, its standard library and the shared libraries, and nothing else.
+The result, ``interpreter.tar``, has the interpreter, the part of its standard library that compiles
+bytecode, and the shared libraries. One file and no folder: not every cache keeps folders.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
-from strata.archive.entry import Entry, EntryType
+from strata.archive.compression import Compression
+from strata.archive.entry import Entry
+from strata.archive.writer import relinked, write_layer
 from strata.closure.debian.package import read_package
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
     """Raises StrataError for a malformed package."""
-    root = out / "interpreter"
     python = f"python{spec['python']}"
+    needed: Dict[str, Entry] = {}
     with tempfile.TemporaryDirectory(dir=".", prefix="scratch-") as scratch:
         for package in spec["packages"]:
             folder = Path(scratch) / package["name"]
             folder.mkdir()
             for entry in read_package(Path(package["source"]), folder, package["name"]):
                 if _is_needed(entry, python):
-                    _unpack(entry, root)
+                    needed[entry.path] = entry
+        entries: List[Entry] = [replace(entry, uid=0, gid=0) for entry in needed.values()]
+        write_layer(relinked(entries), out / "interpreter.tar", Compression.NONE, mtime=1)
 
 
 def _is_needed(entry: Entry, python: str) -> bool:
     parent, _, name = entry.path.rpartition("/")
-    if entry.path == f"usr/bin/{python}" or entry.path.startswith(f"usr/lib/{python}/"):
+    if entry.path == f"usr/bin/{python}":
         return True
+    if entry.path.startswith(f"usr/lib/{python}/"):
+        return name.endswith(".py")
     return parent.startswith("usr/lib") and ".so" in name and parent.count("/") <= 2
-
-
-def _unpack(entry: Entry, root: Path) -> None:
-    path = root / entry.path
-    if entry.type is EntryType.FILE:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(entry.read())
-        path.chmod(0o755 if entry.mode & 0o111 else 0o644)
-    elif entry.type is EntryType.SYMLINK:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # An absolute link means the image's root, which this tree is not.
-        target = entry.link
-        if target.startswith("/"):
-            target = os.path.relpath(root / target.lstrip("/"), path.parent)
-        path.symlink_to(target)

@@ -1,6 +1,6 @@
 """``strata layer``: packs objects into one layer.
 
-Writes ``blobs/sha256/<digest>``, ``layer.json`` (what the image needs to know about the layer) and
+Writes ``blob``, ``layer.json`` (what the image needs to know about the layer) and
 ``listings.json`` (what the customisation layer needs to know about the objects).
 """
 
@@ -31,7 +31,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         read = [(item, read_object(item, context)) for item in objects]
         entries = merged((item.name, result.entries) for item, result in read)
         entries, matched = apply_rules(entries, parse_rules(spec["owners"]))
-        blob = write_layer(entries, out / "blobs", Compression(spec["compression"]), spec["mtime"])
+        blob = write_layer(entries, out / "blob", Compression(spec["compression"]), spec["mtime"])
     write_results(out, blob, read, matched)
 
 

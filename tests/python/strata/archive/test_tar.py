@@ -143,8 +143,8 @@ def random_entries(seed: int) -> "list[Entry]":
 @pytest.mark.parametrize("seed", range(8))
 def test_random_trees_are_read_back_by_two_readers(seed: int, tmp_path: Path) -> None:
     entries = random_entries(seed)
-    blob = write_layer(entries, tmp_path, Compression.NONE, mtime=1)
-    path = tmp_path / blob.digest.replace(":", "/")
+    path = tmp_path / "blob"
+    write_layer(entries, path, Compression.NONE, mtime=1)
     with tarfile.open(path) as archive:
         found = {member.name: member for member in archive}
         for entry in entries:

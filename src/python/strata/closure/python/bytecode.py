@@ -7,11 +7,13 @@ seed, in a fixed order: what ``marshal`` writes depends on what else the process
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Dict, List, Sequence
 
 from strata.archive.entry import Entry, EntryType, FileRange
+from strata.archive.reader import read_entries
 from strata.errors import StrataError
 
 # Runs in the image's interpreter, with what python3.N-minimal has of the standard library.
@@ -30,10 +32,11 @@ for source, target, name in zip(words, words, words):
 
 
 class Compiler:
-    """The image's interpreter, unpacked at ``root`` (see ``strata.commands.interpreter``)."""
+    """The image's interpreter, packed at ``archive`` (see ``strata.commands.interpreter``)."""
 
-    def __init__(self, root: Path, python: str, scratch: Path) -> None:
-        self._root = root.resolve()
+    def __init__(self, archive: Path, python: str, scratch: Path) -> None:
+        self._root = (scratch / "interpreter").resolve()
+        _unpack(archive, self._root)
         self._python = python
         self._scratch = scratch
         self._tag = f"cpython-{python.replace('.', '')}"
@@ -93,3 +96,19 @@ class Compiler:
                 f"{name}: the image's python{self._python} could not compile bytecode here (exit "
                 f"code {process.returncode}): {output}\nSet bytecode=False on the layered_image."
             )
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    """Unpacks plain files and links; everything in ``archive`` is our own."""
+    for entry in read_entries(archive, "the image's interpreter"):
+        path = root / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.type is EntryType.FILE:
+            path.write_bytes(entry.read())
+            path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+        elif entry.type is EntryType.SYMLINK:
+            # An absolute link means the image's root, which this folder stands for.
+            target = entry.link
+            if target.startswith("/"):
+                target = os.path.relpath(root / target.lstrip("/"), path.parent)
+            path.symlink_to(target)
