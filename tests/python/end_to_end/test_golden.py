@@ -30,14 +30,13 @@ pex_binary(
 )
 
 files(name="notes", sources=["notes.txt"])
-archive(name="packed", files=[":notes"], format="tar")
 image_files(name="placed", files=[":notes"], destination="/etc/notes")
 image_directory(name="spool", path="/var/spool/hello", mode="2770", owner="7:8")
 image_symlink(name="link", path="/etc/link", target="notes/notes.txt")
 
 layered_image(
     name="image",
-    contents=[":hello", ":packed", ":placed", ":spool", ":link", "app:os", "app:users"],
+    contents=[":hello", ":placed", ":spool", ":link", "app:os", "app:users"],
     config={"Entrypoint": [":hello"]},
     compression="none",
     layering="popularity",
