@@ -13,9 +13,13 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 from strata.errors import StrataError
 
 FORMAT = 1
+_KEYS = {"format", "architecture", "suites", "components", "requested", "package"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# Debian policy 5.6.1 and 5.6.8.
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+# Debian policy 5.6.1, 5.6.8 and 5.6.12.
+PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_VERSION = re.compile(r"([0-9]+:)?[0-9A-Za-z.+~:-]+")
+# What a URL can hold as it is, save for the parts "." and "..".
+_PATH = re.compile(r"[0-9A-Za-z+~:_.%=@-]+(/[0-9A-Za-z+~:_.%=@-]+)*")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
 
 
@@ -49,8 +53,11 @@ class DebianLock:
 def parse_lock(text: str, origin: str) -> DebianLock:
     """Raises StrataError, naming ``origin`` and the key, for anything but a valid lock."""
     data = _load(text, origin)
-    if data.get("format") != FORMAT:
+    if type(data.get("format")) is not int or data["format"] != FORMAT:
         raise StrataError(f"{origin}: 'format' must be {FORMAT}, not {data.get('format')!r}")
+    unknown = sorted(set(data) - _KEYS)
+    if unknown:
+        raise StrataError(f"{origin}: unknown key {unknown[0]!r}")
     rows = data.get("package", [])
     if not isinstance(rows, list):
         raise StrataError(f"{origin}: 'package' must be a list of tables")
@@ -71,6 +78,16 @@ def parse_lock(text: str, origin: str) -> DebianLock:
         if name not in known:
             raise StrataError(f"{origin}: 'requested' names {name!r}, which is not in the lock")
     for package in packages:
+        where = f"{origin}: package {package.name!r}"
+        if package.architecture not in (lock.architecture, "all"):
+            raise StrataError(
+                f"{where}: 'architecture' must be {lock.architecture!r} or 'all', not "
+                f"{package.architecture!r}"
+            )
+        if package.suite not in lock.suites:
+            raise StrataError(
+                f"{where}: 'suite' is {package.suite!r}, which is not one of 'suites'"
+            )
         for name in package.depends:
             if name not in known:
                 raise StrataError(
@@ -124,14 +141,20 @@ def _package(row: Any, origin: str) -> LockedPackage:
         installed_size=_typed(row, "installed_size", int, origin),
         depends=_strings(row, "depends", origin),
     )
-    if not _NAME.fullmatch(package.name):
+    if not PACKAGE_NAME.fullmatch(package.name):
         raise StrataError(f"{origin}: 'name' is not a package name")
+    if not _VERSION.fullmatch(package.version):
+        raise StrataError(f"{origin}: 'version' is not a package version")
     if not _SHA256.fullmatch(package.sha256):
         raise StrataError(f"{origin}: 'sha256' must be 64 hexadecimal digits")
-    if package.path.startswith("/") or ".." in package.path.split("/"):
+    if not _PATH.fullmatch(package.path) or {".", ".."} & set(package.path.split("/")):
         raise StrataError(f"{origin}: 'path' must be relative and without '..'")
     if package.size <= 0:
         raise StrataError(f"{origin}: 'size' must be positive")
+    if package.installed_size < 0:
+        raise StrataError(f"{origin}: 'installed_size' must not be negative")
+    if list(package.depends) != sorted(set(package.depends) - {package.name}):
+        raise StrataError(f"{origin}: 'depends' must be sorted names of other packages, each once")
     return package
 
 

@@ -1,195 +1,163 @@
-"""Resolves Debian packages with apt itself, in a private state folder.
-
-apt checks the archive's signatures, as everywhere. Of the machine it uses the keyrings and the
-settings of how to fetch (proxies), and neither its sources nor what it has installed.
-"""
+"""From a list of packages to a lock, with apt as the resolver."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Set
 
-from strata.closure.debian.lock import DebianLock, LockedPackage
-from strata.closure.debian.mirror import mirrors_for
+from strata.closure.debian.apt import Apt, FetchError
+from strata.closure.debian.lock import PACKAGE_NAME, DebianLock, LockedPackage
+from strata.closure.debian.mirror import APT_FOLDER, configured_sources, mirrors_for
 from strata.errors import StrataError
 
 _DEFAULT_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _RELATION = re.compile(r"([a-z0-9][a-z0-9+.-]*)")
+# What a line of sources.list(5) can hold without a second meaning.
+_WORD = re.compile(r"[^\s\[\]#\"',]+")
 
 
-def resolve(spec: Mapping[str, Any]) -> DebianLock:
+@dataclass(frozen=True)
+class _Source:
+    """A place to take a suite from. ``key`` is an armored key, if there is no keyring with it."""
+
+    uri: str
+    signed_by: str
+    key: str = ""
+
+
+def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> DebianLock:
     """The lock of ``spec``: ``packages``, ``suites``, ``components``, ``architecture``, and
     optionally ``mirrors`` (URLs by suite) and ``keyring`` (a path).
 
-    Raises StrataError where apt is missing or fails, in apt's own words, and where no mirror is
-    known for a suite.
+    Suites without mirrors in the spec come from the machine's apt configuration in ``apt_folder``.
+    A suite's mirrors are tried in order. Equal archives give equal locks. Raises StrataError for a
+    malformed spec, where apt is missing or fails, in apt's own words, where a signature is not
+    valid, and where no mirror is known for a suite.
     """
+    _check(spec)
+    suites: List[str] = list(spec["suites"])
+    requested = tuple(sorted(set(spec["packages"])))
     with tempfile.TemporaryDirectory(prefix="apt-") as state:
-        apt = _Apt(Path(state), spec["architecture"])
-        sources = apt.write_sources(spec)
-        apt.update(spec["suites"])
-        chosen = apt.closure(spec["packages"], spec["suites"])
-        records = apt.records(chosen)
-    names = {name for name, _ in chosen}
-    packages = [_locked(record, names, _provided(records), sources) for record in records.values()]
+        apt = Apt(Path(state), spec["architecture"])
+        origins = [f"{suite} ({_add(apt, suite, spec, apt_folder)})" for suite in suites]
+        versions, words = apt.closure(requested)
+        if versions is None:
+            raise StrataError(
+                f"apt cannot resolve {', '.join(requested)} for {spec['architecture']} from "
+                f"{', '.join(origins)}:\n{words}"
+            )
+        records = apt.records(versions)
+        origin = apt.suites(versions, suites)
+    provided = _provided(records)
+    for name in requested:
+        if name not in versions:
+            providers = ", ".join(sorted(provided.get(name, ())))
+            raise StrataError(
+                f"{name!r} is no package of {', '.join(origins)}: "
+                + (f"it is virtual; name what provides it: {providers}" if providers else words)
+            )
+    packages = []
+    for name in sorted(versions):
+        if name not in records or name not in origin:
+            raise StrataError(f"apt has no metadata of the package {name!r} {versions[name]}")
+        packages.append(_locked(records[name], origin[name], set(versions), provided))
     return DebianLock(
-        spec["architecture"],
-        tuple(spec["suites"]),
-        tuple(spec["components"]),
-        tuple(sorted(spec["packages"])),
-        tuple(sorted(packages)),
+        spec["architecture"], tuple(suites), tuple(spec["components"]), requested, tuple(packages)
     )
 
 
-class _Apt:
-    """apt in a state folder of its own."""
-
-    def __init__(self, state: Path, architecture: str) -> None:
-        self._state = state
-        for folder in ("lists/partial", "cache/archives/partial", "etc/preferences.d"):
-            (state / folder).mkdir(parents=True)
-        (state / "status").touch()
-        (state / "extended_states").touch()
-        self._options = [
-            f"Dir::State={state}",
-            f"Dir::State::status={state}/status",
-            f"Dir::State::lists={state}/lists",
-            f"Dir::State::extended_states={state}/extended_states",
-            f"Dir::Cache={state}/cache",
-            f"Dir::Etc::sourcelist={state}/etc/sources.list",
-            f"Dir::Etc::sourceparts={state}/etc/no-sources.d",
-            f"Dir::Etc::preferences={state}/etc/preferences",
-            f"Dir::Etc::preferencesparts={state}/etc/preferences.d",
-            f"APT::Architecture={architecture}",
-            f"APT::Architectures={architecture}",
-            # Only privileged users may become apt's own user, and it could not read the folder.
-            "APT::Sandbox::User=",
-            "APT::Get::List-Cleanup=false",
-            "APT::Install-Recommends=false",
-            "Acquire::Languages=none",
-            "Acquire::Retries=3",
-            "pkgCacheFile::Essential=none",
-        ]
-
-    def write_sources(self, spec: Mapping[str, Any]) -> Dict[str, Tuple[str, ...]]:
-        """Writes the sources of all suites; returns each suite's mirrors."""
-        components = " ".join(spec["components"])
-        result: Dict[str, Tuple[str, ...]] = {}
-        lines = []
-        for suite in spec["suites"]:
-            explicit = (spec.get("mirrors") or {}).get(suite)
-            keyring = spec.get("keyring") or ""
-            if explicit:
-                mirrors = [(uri, keyring) for uri in explicit]
-            else:
-                mirrors = [(m.uri, keyring or m.signed_by) for m in mirrors_for(suite)]
-            if not mirrors:
-                raise StrataError(
-                    f"no mirror is known for the suite {suite!r}: add it to the machine's apt "
-                    "configuration, or set [layered-images].debian_mirrors"
-                )
-            result[suite] = tuple(uri for uri, _ in mirrors)
-            # One mirror is enough to resolve from; the others hold the same.
-            uri, signed_by = mirrors[0]
-            signed_by = signed_by or _DEFAULT_KEYRING
-            lines.append(f"deb [signed-by={signed_by}] {uri} {suite} {components}\n")
-        (self._state / "etc/sources.list").write_text("".join(lines))
-        return result
-
-    def update(self, suites: Sequence[str]) -> None:
-        code, output = self._run("apt-get", "-q", "update", "-o", "APT::Update::Error-Mode=any")
-        if code:
-            raise StrataError(f"apt cannot fetch the suites {', '.join(suites)}:\n{output.strip()}")
-
-    def closure(self, packages: Sequence[str], suites: Sequence[str]) -> List[Tuple[str, str]]:
-        """Names and versions of ``packages`` and all that they depend on."""
-        code, output = self._run("apt-get", "-q", "-s", "-V", "install", *packages)
-        if code:
+def _check(spec: Mapping[str, Any]) -> None:
+    for key in ("packages", "suites", "components"):
+        if not spec.get(key):
+            raise StrataError(f"'{key}' is empty: name at least one")
+    for name in spec["packages"]:
+        if not PACKAGE_NAME.fullmatch(name):
             raise StrataError(
-                f"apt cannot resolve {', '.join(packages)} from {', '.join(suites)}:\n"
-                f"{output.strip()}"
+                f"'packages' has {name!r}, which is not a package name; versions, architectures "
+                "and patterns are not part of one"
             )
-        found = re.findall(r"^Inst (\S+) \((\S+) ", output, re.MULTILINE)
-        return sorted((name.partition(":")[0], version) for name, version in found)
+    mirrors = spec.get("mirrors") or {}
+    words = [("architecture", spec["architecture"]), ("keyring", spec.get("keyring") or "none")]
+    words += [(key, word) for key in ("suites", "components") for word in spec[key]]
+    words += [("mirrors", uri) for uris in mirrors.values() for uri in uris]
+    for key, word in words:
+        if not _WORD.fullmatch(word):
+            raise StrataError(f"'{key}' has {word!r}, which apt's sources cannot hold")
+    keyring = spec.get("keyring")
+    if keyring and not Path(keyring).is_file():
+        raise StrataError(f"there is no keyring {keyring}")
 
-    def records(self, chosen: Iterable[Tuple[str, str]]) -> Dict[str, Dict[str, str]]:
-        """The control fields of packages in the signed metadata, by name."""
-        wanted = [f"{name}={version}" for name, version in chosen]
-        code, output = self._run("apt-cache", "-q", "show", *wanted)
-        if code:
-            raise StrataError(f"apt-cache failed:\n{output.strip()}")
-        result: Dict[str, Dict[str, str]] = {}
-        for stanza in re.split(r"\n\n+", output.strip()):
-            fields = dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
-            if "Package" in fields and "Filename" in fields:
-                result.setdefault(fields["Package"], fields)
-        for name, _ in chosen:
-            if name not in result:
-                raise StrataError(f"apt knows no file for the package {name!r}")
-        suites = self._suites(wanted)
-        for name, fields in result.items():
-            fields["_suite"] = suites.get(name, "")
-        return result
 
-    def _suites(self, wanted: Sequence[str]) -> Dict[str, str]:
-        """Which suite each package comes from, by the name it has in the sources."""
-        names = [item.partition("=")[0] for item in wanted]
-        versions = dict(item.split("=", 1) for item in wanted)
-        _, output = self._run("apt-cache", "-q", "madison", *names)
-        result: Dict[str, str] = {}
-        for line in output.splitlines():
-            columns = [column.strip() for column in line.split("|")]
-            if len(columns) == 3 and versions.get(columns[0]) == columns[1]:
-                parts = columns[2].split()
-                if len(parts) > 1 and parts[-1] == "Packages":
-                    result.setdefault(columns[0], parts[1].partition("/")[0])
-        return result
-
-    def _run(self, *command: str) -> Tuple[int, str]:
-        argv = [command[0]]
-        for option in self._options:
-            argv += ["-o", option]
-        environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-        environment["PATH"] = environment.get("PATH") or "/usr/bin:/bin:/usr/sbin:/sbin"
+def _add(apt: Apt, suite: str, spec: Mapping[str, Any], apt_folder: Path) -> str:
+    """Adds the first source that has ``suite`` to apt and returns its URI."""
+    failures = []
+    for source in _sources(suite, spec, apt_folder):
+        signed_by = apt.keyring(source.key) if source.key else source.signed_by
         try:
-            process = subprocess.run(
-                argv + list(command[1:]),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                check=False,
-            )
-        except FileNotFoundError:
+            apt.add_source(source.uri, suite, spec["components"], signed_by)
+        except FetchError as error:
+            failures.append(str(error))
+            continue
+        return source.uri
+    raise StrataError(
+        "\n".join(failures)
+        + "\nName a mirror that can be reached and has it in [layered-images].debian_mirrors."
+    )
+
+
+def _sources(suite: str, spec: Mapping[str, Any], apt_folder: Path) -> List[_Source]:
+    keyring = spec.get("keyring")
+    configured = mirrors_for(suite, apt_folder, spec["architecture"], spec["components"])
+    uris = (spec.get("mirrors") or {}).get(suite)
+    if uris:
+        trusted = [(m.signed_by, m.key) for m in configured if m.signed_by or m.key]
+        signed_by, key = trusted[0] if trusted else (_DEFAULT_KEYRING, "")
+        if keyring:
+            signed_by, key = keyring, ""
+        if signed_by == _DEFAULT_KEYRING and not Path(signed_by).is_file():
             raise StrataError(
-                f"{command[0]} is not installed: Debian locks are resolved by apt, on Debian, on a "
-                "distribution made from it, or in a container of one. Building images from "
-                "existing locks does not need it."
-            ) from None
-        return process.returncode, process.stdout.decode(errors="replace")
+                f"no keyring is known for the suite {suite!r}: install the package "
+                "debian-archive-keyring, or add the suite to the machine's apt configuration with "
+                "Signed-By"
+            )
+        return [_Source(uri, signed_by, key) for uri in uris]
+    if configured:
+        return [
+            _Source(m.uri, keyring, "") if keyring else _Source(m.uri, m.signed_by, m.key)
+            for m in configured
+        ]
+    skipped = sorted(
+        {
+            f"\n{mirror.uri} was left out: {mirror.unusable}"
+            for mirror in configured_sources(apt_folder)
+            if mirror.unusable and suite in mirror.suites
+        }
+    )
+    raise StrataError(
+        f"no mirror is known for the suite {suite!r} with {', '.join(spec['components'])} for "
+        f"{spec['architecture']}: add it to the machine's apt configuration, or set "
+        f"[layered-images].debian_mirrors{''.join(skipped)}"
+    )
 
 
 def _provided(records: Mapping[str, Mapping[str, str]]) -> Dict[str, Set[str]]:
     """Virtual package names to the packages that provide them (Debian policy 7.5)."""
     result: Dict[str, Set[str]] = {}
     for name, fields in records.items():
-        for virtual in _names(fields.get("Provides", "")):
+        for virtual in _relations(fields.get("provides", "")):
             result.setdefault(virtual[0], set()).add(name)
     return result
 
 
-def _names(relations: str) -> List[List[str]]:
-    """The alternatives of each relation of a dependency field, names only (policy 7.1)."""
+def _relations(field: str) -> List[List[str]]:
+    """The alternatives of each relation of a dependency field, names only (Debian policy 7.1)."""
     result = []
-    for relation in relations.split(","):
-        names = []
-        for alternative in relation.split("|"):
-            match = _RELATION.match(alternative.strip())
-            if match:
-                names.append(match[1])
+    for relation in field.split(","):
+        matches = [_RELATION.match(text.strip()) for text in relation.split("|")]
+        names = [match[1] for match in matches if match]
         if names:
             result.append(names)
     return result
@@ -197,34 +165,47 @@ def _names(relations: str) -> List[List[str]]:
 
 def _first_in(
     alternatives: Sequence[str], names: Set[str], provided: Mapping[str, Set[str]]
-) -> Optional[Set[str]]:
+) -> Set[str]:
     for name in alternatives:
         if name in names:
             return {name}
         if name in provided:
             return provided[name]
-    return None
+    return set()
 
 
 def _locked(
-    record: Mapping[str, str],
-    names: Set[str],
-    provided: Mapping[str, Set[str]],
-    sources: Mapping[str, Tuple[str, ...]],
+    record: Mapping[str, str], suite: str, names: Set[str], provided: Mapping[str, Set[str]]
 ) -> LockedPackage:
+    name = record["package"]
     depends: Set[str] = set()
-    for field in ("Pre-Depends", "Depends"):
-        for alternatives in _names(record.get(field, "")):
-            depends |= _first_in(alternatives, names, provided) or set()
-    suite = record["_suite"] or next(iter(sources))
-    return LockedPackage(
-        name=record["Package"],
-        version=record["Version"],
-        architecture=record["Architecture"],
-        suite=suite,
-        path=record["Filename"].lstrip("./"),
-        size=int(record["Size"]),
-        sha256=record["SHA256"],
-        installed_size=int(record.get("Installed-Size", "0")) * 1024,
-        depends=tuple(sorted(depends - {record["Package"]})),
-    )
+    for field in ("pre-depends", "depends"):
+        for alternatives in _relations(record.get(field, "")):
+            found = _first_in(alternatives, names, provided)
+            if not found:
+                raise StrataError(
+                    f"{name!r} depends on {' | '.join(alternatives)}, which apt did not choose"
+                )
+            depends |= found
+    try:
+        return LockedPackage(
+            name=name,
+            version=record["version"],
+            architecture=record["architecture"],
+            suite=suite,
+            path=_pool_path(record["filename"]),
+            size=int(record["size"]),
+            sha256=record["sha256"],
+            # In the metadata it is in kibibytes (Debian policy 5.6.20), and may be missing.
+            installed_size=int(record.get("installed-size", "0")) * 1024,
+            depends=tuple(sorted(depends - {name})),
+        )
+    except KeyError as error:
+        raise StrataError(
+            f"the archive's metadata of {name!r} has no field {error.args[0]!r}; packages of this "
+            "archive cannot be locked"
+        ) from error
+
+
+def _pool_path(filename: str) -> str:
+    return filename[2:] if filename.startswith("./") else filename
