@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layered_image import base, image, layers, strata_process
+from layered_image import archive, base, image, layers, strata_process
 from layered_image.closure import collect, debian, packages, provider, python, root
 from layered_image.closure.debian_target_types import DebianPackagesTarget
 from layered_image.closure.root_target_types import (
@@ -35,6 +35,7 @@ def target_types():
 def rules():
     return [
         *collect_rules(vars(provider)),
+        *archive.rules(),
         *base.rules(),
         *collect.rules(),
         *debian.rules(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import List
 
 from pants.core.goals.package import (
@@ -15,8 +14,8 @@ from pants.engine.target import WrappedTargetRequest
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
+from layered_image.archive import ArchiveRequest, write_archive
 from layered_image.engine import (
-    LOCAL_SUCCESSFUL,
     add_prefix,
     collect_rules,
     create_digest,
@@ -28,7 +27,6 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.field_sets import LayeredImageFieldSet
 from layered_image.image import BuildImageRequest, build_layered_image
-from layered_image.strata_process import StrataRequest, run_strata
 
 ARCHIVE_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -52,21 +50,10 @@ async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage
     digests = [report]
     artifacts: List[BuiltPackageArtifact] = []
     if "tar" in formats:
-        layout = await add_prefix(AddPrefix(image.layout, "layout"))
         compression = field_set.archive_compression.value or ""
         path = f"{stem}.tar{ARCHIVE_SUFFIXES[compression]}"
-        spec = {"layout": "layout", "output": path, "compression": compression}
-        archive = await run_strata(
-            StrataRequest(
-                command="archive",
-                spec=json.dumps(spec, sort_keys=True),
-                description=f"Write {path}",
-                input_digest=layout,
-                output_files=(path,),
-                compression=compression,
-                cache_scope=LOCAL_SUCCESSFUL,
-            ),
-            **implicitly(),
+        archive = await write_archive(
+            ArchiveRequest(image.layout, path, compression=compression), **implicitly()
         )
         if archive.error:
             raise LayeredImageError(field_set.address, archive.error)

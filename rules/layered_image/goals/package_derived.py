@@ -14,7 +14,6 @@ from pants.core.goals.package import (
 )
 from pants.engine.addresses import Addresses, UnparsedAddressInputs
 from pants.engine.fs import (
-    AddPrefix,
     CreateDigest,
     DigestSubset,
     FileContent,
@@ -25,11 +24,10 @@ from pants.engine.target import Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
+from layered_image.archive import ArchiveRequest, write_archive
 from layered_image.derived_target_types import ImageRootImageField, MergedImagesField
 from layered_image.engine import (
-    LOCAL_SUCCESSFUL,
     EnvironmentField,
-    add_prefix,
     collect_rules,
     concurrently,
     create_digest,
@@ -43,7 +41,6 @@ from layered_image.engine import (
 )
 from layered_image.errors import LayeredImageError
 from layered_image.image import BuildImageRequest, build_layered_image
-from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.target_types import LayeredImageCompressionField, LayeredImageContentsField
 
 _METADATA = ("index.json", "manifest.json")
@@ -110,20 +107,8 @@ async def package_merged_images(field_set: MergedImagesFieldSet) -> BuiltPackage
         )
     )
     layout = await merge_digests(MergeDigests([named, *blobs]))
-    placed = await add_prefix(AddPrefix(layout, "layout"))
     path = field_set.output_path.value_or_default(file_ending="tar")
-    spec = {"layout": "layout", "output": path, "compression": "none"}
-    archive = await run_strata(
-        StrataRequest(
-            command="archive",
-            spec=json.dumps(spec, sort_keys=True),
-            description=f"Write {path}",
-            input_digest=placed,
-            output_files=(path,),
-            cache_scope=LOCAL_SUCCESSFUL,
-        ),
-        **implicitly(),
-    )
+    archive = await write_archive(ArchiveRequest(layout, path), **implicitly())
     if archive.error:
         raise LayeredImageError(field_set.address, archive.error)
     lines = tuple(
@@ -148,20 +133,10 @@ async def package_image_root(field_set: ImageRootFieldSet) -> BuiltPackage:
     target = targets[0]
     _check_image(field_set, field_set.image.alias, target)
     image = await build_layered_image(BuildImageRequest(target), **implicitly())
-    placed = await add_prefix(AddPrefix(image.layout, "layout"))
     path = field_set.output_path.value_or_default(file_ending="tar")
-    spec = {"layout": "layout", "output": path, "mtime": 1}
-    root = await run_strata(
-        StrataRequest(
-            command="flatten",
-            spec=json.dumps(spec, sort_keys=True),
-            description=f"Write {path}",
-            input_digest=placed,
-            output_files=(path,),
-            compression=target[LayeredImageCompressionField].value or "",
-            cache_scope=LOCAL_SUCCESSFUL,
-        ),
-        **implicitly(),
+    compression = target[LayeredImageCompressionField].value or ""
+    root = await write_archive(
+        ArchiveRequest(image.layout, path, "flatten", compression), **implicitly()
     )
     if root.error:
         raise LayeredImageError(field_set.address, root.error)

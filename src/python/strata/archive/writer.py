@@ -138,15 +138,22 @@ class _Stream:
 def relinked(entries: Iterable[Entry]) -> List[Entry]:
     """``entries`` with hard links that point at the first of their names in layer order.
 
-    A layer is sorted by path, and a link's target has to come before it.
+    A layer is sorted by path, and a link's target has to come before it. Raises StrataError for a
+    link without a target.
     """
     by_path = {entry.path: entry for entry in entries}
     groups: Dict[str, List[str]] = {}
     for entry in by_path.values():
         if entry.type is EntryType.HARDLINK:
+            seen = {entry.path}
             target = entry.link
-            while by_path[target].type is EntryType.HARDLINK:
+            while target in by_path and by_path[target].type is EntryType.HARDLINK:
+                if target in seen:
+                    break
+                seen.add(target)
                 target = by_path[target].link
+            if target not in by_path or target in seen:
+                raise StrataError(f"the hard link /{entry.path} points at nothing: /{entry.link}")
             groups.setdefault(target, [target]).append(entry.path)
     for target, names in groups.items():
         first = min(names, key=lambda name: name.encode())

@@ -10,6 +10,7 @@ import gzip
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Dict, List, Set
 
@@ -21,6 +22,8 @@ from strata.errors import StrataError
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+#: In seconds since the epoch: layers have one time for all files, which is not read back.
+_MTIME = 1
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
@@ -34,7 +37,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
             plain = Path(scratch) / str(index)
             _decompress(layout / layer, plain)
             apply_layer(root, list(read_entries(plain, f"layer {index}")))
-        write_layer(relinked(root.values()), out / spec["output"], Compression.NONE, spec["mtime"])
+        write_layer(relinked(root.values()), out / spec["output"], Compression.NONE, _MTIME)
 
 
 def apply_layer(root: Dict[str, Entry], entries: List[Entry]) -> None:
@@ -56,6 +59,10 @@ def apply_layer(root: Dict[str, Entry], entries: List[Entry]) -> None:
         if held is not None and held.is_directory and not entry.is_directory:
             _remove_below(root, entry.path, targets)
         _keep_links(root, entry.path, targets)
+        target = root.get(entry.link) if entry.type is EntryType.HARDLINK else None
+        if target is not None and target.type is EntryType.HARDLINK:
+            # All names of a file point at one of them, so that losing another breaks none.
+            entry = replace(entry, link=target.link)
         root[entry.path] = entry
 
 
@@ -74,13 +81,10 @@ def _keep_links(root: Dict[str, Entry], path: str, targets: Set[str]) -> None:
     links = [e for e in root.values() if e.type is EntryType.HARDLINK and e.link == path]
     if links:
         first, *others = sorted(links, key=lambda entry: entry.path.encode())
-        root[first.path] = Entry(
-            first.path, held.type, held.mode, held.uid, held.gid, held.content, "", held.xattrs
-        )
+        root[first.path] = replace(held, path=first.path)
         for other in others:
-            root[other.path] = Entry(
-                other.path, other.type, other.mode, other.uid, other.gid, b"", first.path
-            )
+            root[other.path] = replace(other, link=first.path)
+        targets.add(first.path)
 
 
 def _decompress(blob: Path, plain: Path) -> None:

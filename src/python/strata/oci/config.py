@@ -25,7 +25,7 @@ def validated_config(config: Mapping[str, Any]) -> Dict[str, Any]:
         if check is None:
             lower = {known.lower(): known for known in _KEYS}
             near = difflib.get_close_matches(key.lower(), lower, n=1)
-            hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
+            hint = f"; did you mean {lower[near[0]]!r}?" if near else "."
             raise StrataError(
                 f"config: unknown key {key!r}{hint} The keys are {', '.join(sorted(_KEYS))}."
             )
@@ -54,7 +54,7 @@ def _strings(key: str, value: Any) -> List[str]:
 def _environment(key: str, value: Any) -> List[str]:
     if isinstance(value, Mapping):
         for name, text in value.items():
-            if not isinstance(name, str) or not isinstance(text, str):
+            if not isinstance(name, str) or not isinstance(text, str) or "=" in name:
                 raise _wrong(key, "a dict of strings or a list of 'NAME=value'", value)
         value = [f"{name}={text}" for name, text in sorted(value.items())]
     result = _strings(key, value)
@@ -66,10 +66,10 @@ def _environment(key: str, value: Any) -> List[str]:
 
 def _set(key: str, value: Any) -> Dict[str, Dict[str, Any]]:
     """A JSON set: an object whose values are empty objects."""
-    names = list(value) if isinstance(value, Mapping) else _strings(key, value)
     if isinstance(value, Mapping) and any(value.values()):
         raise _wrong(key, "a list of strings, or a dict with empty dicts as values", value)
-    return {str(name): {} for name in sorted(names)}
+    names = _strings(key, list(value) if isinstance(value, Mapping) else value)
+    return {name: {} for name in sorted(names)}
 
 
 def _ports(key: str, value: Any) -> Dict[str, Dict[str, Any]]:
