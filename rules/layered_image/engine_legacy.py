@@ -36,8 +36,6 @@ from pants.engine.fs import (
     DownloadFile,
     MergeDigests,
     PathGlobs,
-    RemovePrefix,
-    Snapshot,
 )
 from pants.engine.process import FallibleProcessResult, Process, ProcessCacheScope
 from pants.engine.rules import Get, MultiGet
@@ -67,7 +65,6 @@ __all__ = [
     "create_digest",
     "determine_source_files",
     "digest_subset_to_digest",
-    "digest_to_snapshot",
     "download_file",
     "environment_aware_package",
     "execute_process",
@@ -81,7 +78,6 @@ __all__ = [
     "package_pex_binary",
     "path_globs_to_digest",
     "prepare_python_sources",
-    "remove_prefix",
     "resolve_dependencies",
     "resolve_target",
     "resolve_targets",
@@ -123,7 +119,6 @@ build_pex_from_targets = _by_type(Pex, PexFromTargetsRequest)
 create_digest = _by_type(Digest, CreateDigest)
 determine_source_files = _by_type(SourceFiles, SourceFilesRequest)
 digest_subset_to_digest = _by_type(Digest, DigestSubset)
-digest_to_snapshot = _by_type(Snapshot, Digest)
 download_file = _by_type(Digest, DownloadFile)
 environment_aware_package = _by_type(BuiltPackage, EnvironmentAwarePackageRequest)
 execute_process = _by_type(FallibleProcessResult, Process)
@@ -135,7 +130,6 @@ merge_digests = _by_type(Digest, MergeDigests)
 package_pex_binary = _by_type(PexFromTargetsRequestForBuiltPackage, PexBinaryFieldSet)
 path_globs_to_digest = _by_type(Digest, PathGlobs)
 prepare_python_sources = _by_type(PythonSourceFiles, PythonSourceFilesRequest)
-remove_prefix = _by_type(Digest, RemovePrefix)
 resolve_dependencies = _by_type(Addresses, DependenciesRequest)
 resolve_target = _by_type(WrappedTarget, WrappedTargetRequest)
 resolve_targets = _by_type(Targets, Addresses)

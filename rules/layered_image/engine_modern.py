@@ -28,13 +28,11 @@ from pants.engine.intrinsics import (
     add_prefix,
     create_digest,
     digest_subset_to_digest,
-    digest_to_snapshot,
     execute_process,
     get_digest_contents,
     get_digest_entries,
     merge_digests,
     path_globs_to_digest,
-    remove_prefix,
 )
 from pants.engine.process import ProcessCacheScope
 from pants.engine.rules import collect_rules, concurrently, goal_rule, implicitly, rule
@@ -50,7 +48,6 @@ __all__ = [
     "create_digest",
     "determine_source_files",
     "digest_subset_to_digest",
-    "digest_to_snapshot",
     "download_file",
     "environment_aware_package",
     "execute_process",
@@ -64,7 +61,6 @@ __all__ = [
     "package_pex_binary",
     "path_globs_to_digest",
     "prepare_python_sources",
-    "remove_prefix",
     "resolve_dependencies",
     "resolve_target",
     "resolve_targets",

@@ -147,9 +147,11 @@ def relinked(entries: Iterable[Entry]) -> List[Entry]:
         if entry.type is EntryType.HARDLINK:
             seen = {entry.path}
             target = entry.link
-            while target in by_path and by_path[target].type is EntryType.HARDLINK:
-                if target in seen:
-                    break
+            while (
+                target in by_path
+                and target not in seen
+                and by_path[target].type is EntryType.HARDLINK
+            ):
                 seen.add(target)
                 target = by_path[target].link
             if target not in by_path or target in seen:

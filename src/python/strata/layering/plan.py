@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Sequence, Tuple, Union
 
 from strata.errors import StrataError
 from strata.layering.auto_layer import auto_layer
@@ -154,12 +154,3 @@ def _is_first_party(graph: Graph, unit: Tuple[str, ...]) -> bool:
 
 def _reason(unit: Tuple[str, ...], reason: str) -> str:
     return reason if len(unit) == 1 else f"{reason}; they refer to each other in a circle"
-
-
-def popularity_of(images: Sequence[Graph]) -> Dict[str, int]:
-    """How many of ``images`` have each object."""
-    counts: Dict[str, int] = {}
-    for graph in images:
-        for name in graph.objects:
-            counts[name] = counts.get(name, 0) + 1
-    return counts
