@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from strata.archive.compression import Compression
-from strata.archive.entry import Entry, FileRange
-from strata.archive.writer import CHUNK, write_layer
+from strata.archive.entry import Entry, EntryType, FileRange
+from strata.archive.writer import CHUNK, relinked, write_layer
 from strata.errors import StrataError
 
 
@@ -95,7 +95,7 @@ _BIG_LAYER = """
 import resource, sys
 from pathlib import Path
 from strata.archive.compression import Compression
-from strata.archive.entry import Entry, FileRange
+from strata.archive.entry import Entry, EntryType, FileRange
 from strata.archive.writer import write_layer
 folder = Path(sys.argv[1])
 with open(folder / "big", "wb") as file:
@@ -116,3 +116,42 @@ def test_memory_does_not_grow_with_the_layer(tmp_path: Path, compression: str) -
     )
     kibibytes = int(process.stdout)
     assert kibibytes < 200 * 1024
+
+
+def link(path: str, target: str, **changes: int) -> Entry:
+    return Entry(path, EntryType.HARDLINK, link=target, **changes)
+
+
+def test_hard_links_point_at_the_first_name() -> None:
+    found = {
+        entry.path: entry
+        for entry in relinked(
+            [
+                Entry("m", mode=0o4755, uid=3, content=b"x", xattrs={"user.a": b"1"}),
+                # A chain, and a name that sorts before the file's.
+                link("z", "m"),
+                link("b", "z"),
+                Entry("other", content=b"y"),
+            ]
+        )
+    }
+    assert found["b"] == Entry("b", mode=0o4755, uid=3, content=b"x", xattrs={"user.a": b"1"})
+    for name in ("m", "z"):
+        assert (found[name].type, found[name].link) == (EntryType.HARDLINK, "b")
+        # Some tools take a link's own header for the file's.
+        assert (found[name].mode, found[name].uid, found[name].size) == (0o4755, 3, 0)
+    assert found["other"] == Entry("other", content=b"y")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [link("a", "nowhere")],
+        [link("a", "a")],
+        [link("a", "b"), link("b", "a")],
+        [link("a", "b"), link("b", "nowhere"), Entry("c")],
+    ],
+)
+def test_hard_links_without_a_file(entries: "list[Entry]") -> None:
+    with pytest.raises(StrataError, match="the hard link /[ab] points at nothing: /"):
+        relinked(entries)
