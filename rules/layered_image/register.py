@@ -15,6 +15,7 @@ from layered_image.closure.root_target_types import (
 from layered_image.derived_target_types import ImageRootTarget, MergedImagesTarget
 from layered_image.engine import collect_rules
 from layered_image.goals import debian_lock, package, package_derived, run
+from layered_image.goals import layers as layers_goal
 from layered_image.target_types import LayeredImageTarget
 
 
@@ -42,6 +43,7 @@ def rules():
         *debian_lock.rules(),
         *image.rules(),
         *layers.rules(),
+        *layers_goal.rules(),
         *package.rules(),
         *package_derived.rules(),
         *packages.rules(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import tarfile
 from pathlib import Path
 from typing import Iterator
@@ -29,11 +28,16 @@ def read_entries(archive: Path, owner: str) -> Iterator[Entry]:
     Contents are ranges of ``archive``. Raises StrataError, naming ``owner``, for a member that no
     layer can hold, and TarError for a damaged archive.
     """
-    with tarfile.open(archive, "r:", errors="surrogateescape") as members:
+    with tarfile.open(archive, "r:", encoding="utf-8", errors="surrogateescape") as members:
         for member in members:
-            name = posixpath.normpath(member.name).lstrip("/")
-            if name != ".":
+            name = _plain(member.name)
+            if name:
                 yield _entry(member, checked_path(name, owner), archive, owner)
+
+
+def _plain(name: str) -> str:
+    """A member's name without what tar puts around it. ``..`` stays, and is refused."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def _entry(member: tarfile.TarInfo, path: str, archive: Path, owner: str) -> Entry:
@@ -42,7 +46,7 @@ def _entry(member: tarfile.TarInfo, path: str, archive: Path, owner: str) -> Ent
         raise StrataError(f"{owner}: /{path} has the unknown tar type {member.type!r}")
     link = member.linkname if kind is EntryType.SYMLINK else ""
     if kind is EntryType.HARDLINK:
-        link = posixpath.normpath(member.linkname).lstrip("/")
+        link = _plain(member.linkname)
     is_device = kind in (EntryType.CHARACTER_DEVICE, EntryType.BLOCK_DEVICE)
     return Entry(
         path,

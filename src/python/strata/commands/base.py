@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
+import re
 import tarfile
 from pathlib import Path
 from typing import IO, Any, Dict, List, Optional, Tuple
 
 from strata.commands.layer import write_json
 from strata.errors import StrataError
-from strata.oci.base import docker_layers, read_layout
+from strata.oci.base import blob_path, docker_layers, parsed_json, read_layout
 from strata.oci.image import (
     CONFIG_MEDIA_TYPE,
     MANIFEST_MEDIA_TYPE,
 )
 
 _CHUNK = 1 << 20
+_BLOB = re.compile(r"blobs/[a-z0-9]+/[A-Za-z0-9]+")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
@@ -53,7 +56,10 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     image = read_layout(read, architecture, origin)
     top: Dict[str, str] = {}
     for layer in image.layers:
-        _scan(layout / "blobs" / layer.digest.replace(":", "/", 1), layer.media_type, top)
+        blob = layout / blob_path(layer.digest)
+        if not blob.is_file():
+            raise StrataError(f"{origin}: it is no image: {blob_path(layer.digest)} is missing")
+        _scan(blob, layer.media_type, top)
     write_json(
         out / "base.json",
         {"config": image.config, "layers": [vars(layer) for layer in image.layers], "top": top},
@@ -64,7 +70,8 @@ def _extract_layout(
     archive: tarfile.TarFile, names: Dict[str, tarfile.TarInfo], layout: Path, origin: str
 ) -> None:
     for name, member in names.items():
-        if name != "index.json" and not name.startswith("blobs/"):
+        # Nothing else belongs to a layout, least of all a path that leaves it.
+        if name != "index.json" and not _BLOB.fullmatch(name):
             continue
         digest = _copy(archive, member, layout / name)
         if name.startswith("blobs/sha256/") and name != f"blobs/sha256/{digest}":
@@ -76,7 +83,7 @@ def _convert_docker(
 ) -> None:
     """Turns an archive of ``docker save`` into a layout: layers stay as they are."""
     text = _content(archive, names["manifest.json"])
-    config_name, layer_names = docker_layers(json.loads(text), origin)
+    config_name, layer_names = docker_layers(parsed_json(text, "manifest.json", origin), origin)
     blobs = layout / "blobs" / "sha256"
     layers: List[Dict[str, Any]] = []
     known: Dict[str, Tuple[str, int]] = {}
@@ -84,9 +91,7 @@ def _convert_docker(
         member = names.get(name)
         if member is None:
             # docker save writes a layer that occurs twice as a link to the first.
-            member = archive.getmember(name)
-            name = str(Path(name).parent / member.linkname) if member.issym() else member.linkname
-            member = names[_normal(name)]
+            member = _found(names, _link_target(archive, name), origin)
         if member.name not in known:
             partial = blobs / "partial"
             digest = _copy(archive, member, partial)
@@ -98,7 +103,7 @@ def _convert_docker(
         layers.append(
             {"mediaType": f"{_LAYER}{suffix}", "digest": f"sha256:{digest}", "size": size}
         )
-    config = _content(archive, names[config_name])
+    config = _content(archive, _found(names, config_name, origin))
     manifest = json.dumps(
         {
             "schemaVersion": 2,
@@ -114,14 +119,21 @@ def _convert_docker(
     )
 
 
-def _normal(name: str) -> str:
-    parts: List[str] = []
-    for part in name.split("/"):
-        if part == "..":
-            parts.pop()
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+def _link_target(archive: tarfile.TarFile, name: str) -> str:
+    """What the link ``name`` points at; ``name`` itself if it is none."""
+    try:
+        member = archive.getmember(name)
+    except KeyError:
+        return name
+    if member.issym():
+        return posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+    return posixpath.normpath(member.linkname)
+
+
+def _found(names: Dict[str, tarfile.TarInfo], name: str, origin: str) -> tarfile.TarInfo:
+    if name not in names:
+        raise StrataError(f"{origin}: it is no image: {name} is missing")
+    return names[name]
 
 
 def _store(blobs: Path, content: bytes, media_type: str) -> Dict[str, Any]:

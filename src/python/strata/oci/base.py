@@ -70,10 +70,18 @@ def _parsed(read: Callable[[str], Optional[bytes]], path: str, origin: str) -> D
     content = read(path)
     if content is None:
         raise StrataError(f"{origin}: it is no image: {path} is missing")
-    data = json.loads(content)
+    data = parsed_json(content, path, origin)
     if not isinstance(data, dict):
         raise StrataError(f"{origin}: {path} is no JSON object")
     return data
+
+
+def parsed_json(content: bytes, path: str, origin: str) -> Any:
+    """Raises StrataError for what is no JSON."""
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise StrataError(f"{origin}: {path} is no JSON: {error}") from error
 
 
 def _chosen(

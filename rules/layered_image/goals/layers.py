@@ -1,0 +1,76 @@
+"""``layers``: what is in the layers of images, who shares them, and what changed."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Any, Dict
+
+from pants.core.util_rules.distdir import DistDir
+from pants.engine.console import Console
+from pants.engine.goal import Goal, GoalSubsystem, LineOriented
+from pants.engine.target import Targets
+from pants.option.option_types import EnumOption, IntOption
+from pants.util.strutil import softwrap
+
+from layered_image.engine import collect_rules, concurrently, goal_rule, implicitly
+from layered_image.field_sets import LayeredImageFieldSet
+from layered_image.image import BuildImageRequest, build_layered_image
+from strata.report.layers import describe_images, render_table
+
+
+class LayersFormat(Enum):
+    TABLE = "table"
+    JSON = "json"
+
+
+class LayersSubsystem(LineOriented, GoalSubsystem):
+    name = "layers"
+    help = softwrap(
+        """
+        Show the layers of `layered_image` targets: sizes, members, why they are together, which
+        other images of the given ones share them (`layers ::` compares all), and what changed since
+        the reports that `package` wrote last.
+        """
+    )
+
+    format = EnumOption(default=LayersFormat.TABLE, help="A table for people, or JSON.")
+    width = IntOption(default=120, help="How many columns the table may have.")
+
+
+class Layers(Goal):
+    subsystem_cls = LayersSubsystem
+    environment_behavior = Goal.EnvironmentBehavior.LOCAL_ONLY
+
+
+@goal_rule
+async def show_layers(
+    targets: Targets, console: Console, subsystem: LayersSubsystem, dist: DistDir
+) -> Layers:
+    images = [target for target in targets if LayeredImageFieldSet.is_applicable(target)]
+    if not images:
+        console.print_stderr("No layered_image targets were given: nothing to show.")
+        return Layers(exit_code=0)
+    built = await concurrently(
+        build_layered_image(BuildImageRequest(image), **implicitly()) for image in images
+    )
+    before: Dict[str, Any] = {}
+    for image in images:
+        field_set = LayeredImageFieldSet.create(image)
+        # `dist` is no input of any build: a goal may look at what the last one left there.
+        path = Path(dist.relpath) / field_set.output_path.value_or_default(file_ending="json")
+        if path.is_file():
+            before[image.address.spec] = json.loads(path.read_text())
+    reports = {item.address.spec: json.loads(item.report) for item in built}
+    described = describe_images(reports, before)
+    with subsystem.line_oriented(console) as print_line:
+        if subsystem.format is LayersFormat.JSON:
+            print_line(json.dumps(described, indent=2, ensure_ascii=False))
+        else:
+            print_line(render_table(described, subsystem.width))
+    return Layers(exit_code=0)
+
+
+def rules():
+    return collect_rules()

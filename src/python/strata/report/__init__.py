@@ -1,0 +1,1 @@
+"""What people want to know of built images, from their reports (``image.json``)."""
