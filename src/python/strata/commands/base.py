@@ -56,10 +56,13 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     image = read_layout(read, architecture, origin)
     top: Dict[str, str] = {}
     for layer in image.layers:
-        blob = layout / blob_path(layer.digest)
-        if not blob.is_file():
-            raise StrataError(f"{origin}: it is no image: {blob_path(layer.digest)} is missing")
-        _scan(blob, layer.media_type, top)
+        path = blob_path(layer.digest)
+        if not (layout / path).is_file():
+            raise StrataError(f"{origin}: it is no image: {path} is missing")
+        try:
+            _scan(layout / path, layer.media_type, top)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise StrataError(f"{origin}: the layer {path} is damaged: {error}") from error
     write_json(
         out / "base.json",
         {"config": image.config, "layers": [vars(layer) for layer in image.layers], "top": top},
