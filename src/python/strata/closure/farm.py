@@ -6,6 +6,7 @@ parts of each. Objects stay where they are in the store.
 
 from __future__ import annotations
 
+import glob
 from typing import Collection, Dict, List, Optional, Sequence, Set
 
 from strata.archive.entry import Entry, directory, symlink
@@ -35,13 +36,15 @@ def link_farm(members: Sequence[Listing], mount: str, real: Collection[str] = ()
     top = _Node()
     for member in sorted(members, key=lambda m: m.name):
         for listed in member.paths:
-            _insert(top, member.name, listed, mount)
+            _insert(top, member, listed, mount)
     entries: List[Entry] = []
     _emit(top, mount, "", roots, frozenset(real), entries)
     return entries
 
 
-def _insert(top: _Node, owner: str, listed: ListedPath, mount: str) -> None:
+def _insert(top: _Node, member: Listing, listed: ListedPath, mount: str) -> None:
+    owner = member.name
+    pattern = glob.escape(f"{member.root}/{listed.path}")
     node = top
     node.owners.add(owner)
     parts = listed.path.split("/")
@@ -49,7 +52,9 @@ def _insert(top: _Node, owner: str, listed: ListedPath, mount: str) -> None:
     for depth, part in enumerate(folders):
         if part in node.files:
             path = "/".join(parts[: depth + 1])
-            raise collision(f"{mount}/{path}", node.files[part][0], owner)
+            if path != listed.path:
+                pattern = glob.escape(f"{member.root}/{path}/") + "*"
+            raise collision(f"{mount}/{path}", node.files[part][0], owner, pattern)
         node = node.directories.setdefault(part, _Node())
         node.owners.add(owner)
     if listed.is_directory:
@@ -57,12 +62,12 @@ def _insert(top: _Node, owner: str, listed: ListedPath, mount: str) -> None:
     name = parts[-1]
     if name in node.directories:
         other = min(node.directories[name].owners)
-        raise collision(f"{mount}/{listed.path}", other, owner)
+        raise collision(f"{mount}/{listed.path}", other, owner, pattern)
     held = node.files.get(name)
     if held is None:
         node.files[name] = (owner, listed.same)
     elif not _may_share(parts, held[1], listed.same):
-        raise collision(f"{mount}/{listed.path}", held[0], owner)
+        raise collision(f"{mount}/{listed.path}", held[0], owner, pattern)
 
 
 def _may_share(parts: Sequence[str], held: str, same: str) -> bool:
@@ -98,9 +103,18 @@ def _only(node: _Node) -> Optional[str]:
     return next(iter(node.owners)) if len(node.owners) == 1 else None
 
 
-def collision(path: str, first: str, second: str) -> StrataError:
-    """The error for two owners of one path, with the way out."""
+def collision(path: str, first: str, second: str, pattern: str = "") -> StrataError:
+    """The error for two owners of one path, with the way out.
+
+    ``pattern`` means what the second owner contains, if that is not at ``path``. Only objects,
+    whose names start with their kind (``python:numpy``), can leave something out.
+    """
+    message = f"{first} and {second} both contain /{path}."
+    objects = [name for name in (second, first) if ":" in name]
+    if not objects:
+        return StrataError(f"{message} Move or rename one of the two.")
+    who = "one of them" if len(objects) == 2 else objects[0]
     return StrataError(
-        f"{first} and {second} both contain /{path}. If one of them can do without it, say so on "
-        f'the layered_image: omit_paths={{"{second}": ["{path}"]}}'
+        f"{message} If {who} can do without it, say so on the layered_image: "
+        f'omit_paths={{"{objects[0]}": ["{pattern or glob.escape(path)}"]}}'
     )

@@ -11,11 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from strata.archive.entry import Entry, checked_path
+from strata.archive.entry import Entry, EntryType, checked_path
 from strata.closure.debian.package import read_package
 from strata.closure.listing import Listing, listed_paths
 from strata.closure.manifest import ManifestFile, parse_manifest
-from strata.closure.python.bytecode import Compiler
+from strata.closure.python.bytecode import Compiler, source_of
 from strata.closure.python.wheel import canonical_wheel
 from strata.errors import StrataError
 
@@ -83,17 +83,37 @@ def read_object(spec: ObjectSpec, context: ReaderContext) -> ReadObject:
     """Raises StrataError for content that is not of the object's kind or cannot be stored, and for
     an ``omit`` pattern that matches nothing."""
     entries, scripts, script_files, hashes = READERS[spec.kind](spec, context)
-    for pattern in spec.omit:
-        kept = [entry for entry in entries if not fnmatchcase(entry.path, pattern)]
-        if len(kept) == len(entries):
-            raise StrataError(
-                f"omit_paths: {pattern!r} matches no path of {spec.name}; remove the pattern"
-            )
-        entries = kept
+    if spec.omit:
+        entries = _without(entries, spec)
     listing = Listing(
         spec.name, spec.root, listed_paths(entries, spec.root, hashes), scripts, script_files
     )
     return ReadObject(entries, listing)
+
+
+def _without(entries: List[Entry], spec: ObjectSpec) -> List[Entry]:
+    gone: Dict[str, Entry] = {}
+    for pattern in spec.omit:
+        matched = {entry.path: entry for entry in entries if fnmatchcase(entry.path, pattern)}
+        if not matched:
+            raise StrataError(
+                f"omit_paths: {pattern!r} matches no path of {spec.name}; remove the pattern"
+            )
+        gone.update(matched)
+    heirs: Dict[str, str] = {}
+    kept = []
+    for entry in sorted(entries, key=lambda entry: entry.path.encode()):
+        if entry.path in gone or source_of(entry.path) in gone:
+            continue
+        if entry.type is EntryType.HARDLINK and entry.link in gone:
+            # The first name that is left has the content.
+            heir = heirs.setdefault(entry.link, entry.path)
+            if heir == entry.path:
+                entry = replace(gone[entry.link], path=heir)
+            else:
+                entry = replace(entry, link=heir)
+        kept.append(entry)
+    return kept
 
 
 _Read = Tuple[List[Entry], Dict[str, str], Dict[str, str], Dict[str, str]]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Set, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
 
 from strata.archive.compression import Compression
 from strata.archive.entry import Entry, EntryType, checked_path, directory
 from strata.archive.writer import write_layer
 from strata.closure.farm import collision, link_farm
 from strata.closure.listing import ListedPath, Listing
-from strata.closure.owners import apply_rules, parse_rules
+from strata.closure.owners import OwnerRule, apply_rules, parse_rules
 from strata.closure.python.application import Application, application_entries
 from strata.commands.layer import merged, write_json
 
@@ -33,9 +34,10 @@ def run(spec: Dict[str, Any], out: Path) -> None:
 
     placed = [listing for listing in listings.values() if not listing.root]
     held = _check_collisions(placed, owned)
-    entries += _agreed_directories(placed, {entry.path for entry in entries})
+    rules = parse_rules(spec["owners"])
+    entries += _agreed_directories(placed, {entry.path for entry in entries}, rules)
     entries += _repeated_parents(entries, held)
-    entries, matched = apply_rules(entries, parse_rules(spec["owners"]))
+    entries, matched = apply_rules(entries, rules)
     blob = write_layer(entries, out / "blob", Compression(spec["compression"]), spec["mtime"])
     size = sum(entry.size for entry in entries)
     members = [{"name": "customisation", "version": "", "size": size, "files": len(entries)}]
@@ -107,20 +109,44 @@ def _check_collisions(
     return found
 
 
-def _agreed_directories(placed: List[Listing], taken: Set[str]) -> List[Entry]:
+def _agreed_directories(
+    placed: List[Listing], taken: Set[str], rules: Sequence[OwnerRule]
+) -> List[Entry]:
     """Directories whose mode or owner several objects disagree about, as the first has them.
 
-    Which layer is on top must not decide it.
+    Which layer is on top must not decide it. An object that has files in a directory and does not
+    list it has no say, although its layer holds the directory with the mode that all such have.
     """
     first: Dict[str, ListedPath] = {}
     disputed: Set[str] = set()
+    unlisted: Set[str] = set()
     for listing in sorted(placed, key=lambda item: item.name):
         for listed in listing.paths:
             if listed.is_directory:
                 held = first.setdefault(listed.path, listed)
-                if (held.mode, held.uid, held.gid) != (listed.mode, listed.uid, listed.gid):
+                if _owner_and_mode(held) != _owner_and_mode(listed):
                     disputed.add(listed.path)
+        unlisted |= _unlisted_parents(listing)
+    for path in unlisted & first.keys():
+        by_rule = any(fnmatchcase(path, rule.paths) for rule in rules)
+        if by_rule or _owner_and_mode(first[path]) != (0o755, 0, 0):
+            disputed.add(path)
     return [_like(first[path]) for path in sorted(disputed - taken)]
+
+
+def _owner_and_mode(listed: ListedPath) -> Tuple[int, int, int]:
+    return listed.mode, listed.uid, listed.gid
+
+
+def _unlisted_parents(listing: Listing) -> Set[str]:
+    directories = {listed.path for listed in listing.paths if listed.is_directory}
+    found: Set[str] = set()
+    for listed in listing.paths:
+        parent = listed.path.rpartition("/")[0]
+        while parent and parent not in found:
+            found.add(parent)
+            parent = parent.rpartition("/")[0]
+    return found - directories
 
 
 def _repeated_parents(entries: List[Entry], held: Mapping[str, ListedPath]) -> List[Entry]:

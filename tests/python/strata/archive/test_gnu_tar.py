@@ -49,7 +49,7 @@ def tar(*arguments: str) -> str:
 
 def listing(path: Path) -> Dict[str, "tuple[str, ...]"]:
     """Mode, owner, size and time of each member, by what stands behind them."""
-    rows = {}
+    rows: "Dict[str, tuple[str, ...]]" = {}
     text = tar("--numeric-owner", "--full-time", "-tvf", str(path))
     for line in text.splitlines():
         mode, owner, size, day, time, name = re.split(r" +", line, maxsplit=5)

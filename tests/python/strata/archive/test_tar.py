@@ -112,7 +112,7 @@ def test_a_path_cannot_occur_twice() -> None:
 def random_entries(seed: int) -> "list[Entry]":
     source = random.Random(seed)
     alphabet = "abc-_.é漢 "
-    entries = {}
+    entries: "dict[str, Entry]" = {}
     for _ in range(60):
         parts = [
             "".join(source.choices(alphabet, k=source.choice((1, 5, 40, 80)))).strip(". ") or "x"

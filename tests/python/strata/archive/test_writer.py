@@ -118,8 +118,8 @@ def test_memory_does_not_grow_with_the_layer(tmp_path: Path, compression: str) -
     assert kibibytes < 200 * 1024
 
 
-def link(path: str, target: str, **changes: int) -> Entry:
-    return Entry(path, EntryType.HARDLINK, link=target, **changes)
+def link(path: str, target: str) -> Entry:
+    return Entry(path, EntryType.HARDLINK, link=target)
 
 
 def test_hard_links_point_at_the_first_name() -> None:

@@ -8,6 +8,7 @@ seed, in a fixed order: what ``marshal`` writes depends on what else the process
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -15,6 +16,8 @@ from typing import Dict, List, Sequence
 from strata.archive.entry import Entry, EntryType, FileRange
 from strata.archive.reader import read_entries
 from strata.errors import StrataError
+
+_BYTECODE = re.compile(r"(.*/)?__pycache__/([^/]+)\.cpython-\d+\.pyc")
 
 # Runs in the image's interpreter, with what python3.N-minimal has of the standard library.
 _COMPILER = r"""
@@ -29,6 +32,12 @@ for source, target, name in zip(words, words, words):
         # Templates and files for other Python versions lie about in wheels; pip skips them too.
         pass
 """
+
+
+def source_of(path: str) -> str:
+    """The path of the source that the bytecode at ``path`` is of, or nothing if it is none."""
+    match = _BYTECODE.fullmatch(path)
+    return f"{match[1]}{match[2]}.py" if match else ""
 
 
 class Compiler:
