@@ -83,6 +83,29 @@ def touch_code(context: Path) -> None:
     path.write_text(path.read_text() + "# edited\n")
 
 
+class TreeFromWheels:
+    """What a Dockerfile does before rivals have anything to pack: pip installs the wheels.
+
+    The wheels are downloaded before; installing them, with bytecode, is what is measured.
+    """
+
+    def __init__(self, python: str, work: Path) -> None:
+        self._python = python
+        self._wheels = work / "wheels"
+        self._target = work / "installed"
+        lock = str(CHECKOUT / "benchmarks/wheels.lock")
+        command = [python, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+        command += ["--only-binary=:all:", "-r", lock, "-d", str(self._wheels)]
+        subprocess.run(command, check=True)
+
+    def install(self) -> measure.Sample:
+        shutil.rmtree(self._target, ignore_errors=True)
+        command = [self._python, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+        command += ["--root-user-action=ignore", "--target", str(self._target)]
+        command += sorted(str(path) for path in self._wheels.iterdir())
+        return measure.run(command, self._wheels)
+
+
 def largest_layer(repository: Repository, work: Path) -> Tuple[measure.Sample, int]:
     """The layer process of the largest layer, run again by itself; and the layer's size."""
     kept = work / "kept"
@@ -150,10 +173,13 @@ def measure_all(arguments: argparse.Namespace, work: Path) -> Tuple[_Results, Di
                 continue
             rivals.append(kind(context, work / key))
         scenarios = strata_scenarios(repository)
+        tree = TreeFromWheels(arguments.python, work) if arguments.python else None
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
             for scenario, action in scenarios.items():
                 results["strata", scenario].append(action())
+            if tree is not None:
+                results["pip install, for rivals", "cold"].append(tree.install())
             for rival in rivals:
                 results[rival.name, "cold"].append(rival.build(cold=True))
                 if rival.name.startswith(("floor", "tarfile")):
@@ -194,6 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS))
+    parser.add_argument("--python", help="a CPython 3.11 with pip, to make rivals' tree with")
     parser.add_argument("--form", choices=["oci", "tar"], default="oci")
     parser.add_argument("--no-bytecode", action="store_true")
     parser.add_argument("--work", type=Path, help="a folder on a disk with 10 GB to spare")

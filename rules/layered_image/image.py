@@ -363,19 +363,15 @@ def _with_names(value: Any, names: Mapping[str, Tuple[str, ...]]) -> Any:
 
 
 def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:
-    """The Debian packages that the interpreter needs to run, itself included.
+    """The interpreter's package and those it refers to: what its program needs to run.
 
-    None for an interpreter that a base image brings.
+    What those refer to is for extension modules, and compiling bytecode imports none. Empty for an
+    interpreter that a base image brings.
     """
     if closure.interpreter is None or not closure.interpreter.object_name:
         return ()
-    needed = {closure.interpreter.object_name}
-    pending = [closure.interpreter.object_name]
-    while pending:
-        for name in closure.references[pending.pop()]:
-            if name not in needed:
-                needed.add(name)
-                pending.append(name)
+    name = closure.interpreter.object_name
+    needed = {name, *closure.references[name]}
     return tuple(item for item in closure.objects if item.item.name in needed)
 
 
