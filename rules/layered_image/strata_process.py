@@ -18,10 +18,11 @@ from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 import strata
-from layered_image.encoders.rules import Encoders, EncodersRequest, resolve_encoders
+from layered_image.encoders.rules import EncodersRequest, resolve_encoders
 from layered_image.encoders.rules import rules as encoder_rules
 from layered_image.engine import (
     collect_rules,
+    concurrently,
     create_digest,
     execute_process,
     find_binary,
@@ -55,7 +56,8 @@ _ENGINE_FILES = _engine_files()
 @dataclass(frozen=True)
 class StrataRequest:
     """One run of ``strata COMMAND``. ``spec`` is its JSON text; ``immutable`` maps folder names to
-    digests that many processes share. ``compression`` names the encoder it needs, if any."""
+    digests that many processes share. ``compression`` names the encoder it needs, if any, and
+    ``libraries`` others; ``caches`` maps names of Pants' named caches to folders."""
 
     command: str
     spec: str
@@ -65,6 +67,8 @@ class StrataRequest:
     output_directories: Tuple[str, ...] = ()
     immutable: FrozenDict = FrozenDict()
     compression: str = "none"
+    libraries: Tuple[str, ...] = ()
+    caches: FrozenDict = FrozenDict()
     cache_scope: ProcessCacheScope = ProcessCacheScope.SUCCESSFUL
 
 
@@ -113,9 +117,11 @@ async def find_engine_python(options: LayeredImageSubsystem) -> EnginePython:
 async def run_strata(
     request: StrataRequest, engine: EngineSources, python: EnginePython
 ) -> StrataResult:
-    encoders: Encoders = await resolve_encoders(
-        EncodersRequest(request.compression), **implicitly()
+    names = sorted({request.compression, *request.libraries} - {"none"})
+    resolved = await concurrently(
+        resolve_encoders(EncodersRequest(name), **implicitly()) for name in names
     )
+    encoders = await merge_digests(MergeDigests(item.digest for item in resolved))
     spec = await create_digest(CreateDigest([FileContent(_SPEC, request.spec.encode())]))
     inputs = await merge_digests(MergeDigests([spec, request.input_digest]))
     result = await execute_process(
@@ -127,12 +133,13 @@ async def run_strata(
                 input_digest=inputs,
                 immutable_input_digests={
                     _ENGINE: engine.digest,
-                    **({"encoders": encoders.digest} if request.compression != "none" else {}),
+                    **({"encoders": encoders} if names else {}),
                     **request.immutable,
                 },
                 env={"LC_ALL": "C.UTF-8", "TZ": "UTC"},
                 output_files=request.output_files,
                 output_directories=request.output_directories,
+                append_only_caches=request.caches,
                 cache_scope=request.cache_scope,
             )
         )

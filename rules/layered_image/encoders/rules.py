@@ -1,4 +1,4 @@
-"""Resolves an encoder library for every interpreter that may run a layer process."""
+"""Resolves a library for every interpreter that may run one of our processes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from layered_image.engine import (
     rule,
 )
 
+_NAMES = ("filelock", "gzip", "zstd")
 # Each lock pins one library (see docs/dependencies.md).
-_LOCKS = {name: (Path(__file__).parent / f"{name}.lock").read_bytes() for name in ("gzip", "zstd")}
+_LOCKS = {name: (Path(__file__).parent / f"{name}.lock").read_bytes() for name in _NAMES}
 _PYTHONS = ("39", "310", "311", "312", "313", "314")
 _WHEEL_PLATFORMS = {
     "linux_x86_64": "manylinux2014_x86_64",
@@ -31,6 +32,7 @@ _WHEEL_PLATFORMS = {
 }
 # The rest of the wheels (a second backend, type stubs) would only make sandboxes larger.
 _NEEDED = (
+    "filelock/",
     "isal/__init__.py",
     "isal/_isal.",
     "isal/_version.py",
@@ -43,12 +45,14 @@ _NEEDED = (
 
 @dataclass(frozen=True)
 class EncodersRequest:
+    """``compression`` names a lock; ``"none"`` needs no library."""
+
     compression: str
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """``digest`` holds one folder for each interpreter tag: ``cp311/isal/…``."""
+    """``digest`` holds one folder for each interpreter tag: ``cp311/isal/…``, ``py3/filelock/…``."""
 
     digest: Digest
 
@@ -71,7 +75,7 @@ async def resolve_encoders(request: EncodersRequest, platform: Platform) -> Enco
                 "--requirement=encoders.lock",
                 *(f"--platform={tag}-cp-{python}-cp{python}" for python in _PYTHONS),
             ),
-            description=f"Resolve the {request.compression} encoder",
+            description=f"Resolve the library for {request.compression}",
         ),
         **implicitly(),
     )

@@ -24,6 +24,7 @@ COMMANDS = {
     "interpreter": "strata.commands.interpreter",
     "base": "strata.commands.base",
     "clock": "strata.commands.clock",
+    "run-commands": "strata.commands.run_commands",
     "archive": "strata.commands.archive",
     "debian-lock": "strata.commands.debian_lock",
     "debian-mirrors": "strata.commands.debian_mirrors",

@@ -1,7 +1,7 @@
 """The ``__main__`` of a folder that holds the ``strata`` package, as build sandboxes have it.
 
-Beside that folder, ``encoders/<tag>/`` may hold encoder libraries for several interpreters
-(``cp311``): which Python runs a step must not change its inputs.
+Beside that folder, ``encoders/<tag>/`` may hold libraries for several interpreters (``cp311``,
+``py3``): which Python runs a step must not change its inputs.
 """
 
 import os
@@ -12,7 +12,7 @@ if sys.version_info < (3, 9):  # noqa: UP036 - said clearly, where a SyntaxError
 # By name: the folder may be a link to where sandboxes share it.
 _SANDBOX = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
-sys.path.append(os.path.join(_SANDBOX, "encoders", _TAG))
+sys.path += [os.path.join(_SANDBOX, "encoders", tag) for tag in (_TAG, "py3")]
 
 from strata.__main__ import main
 

@@ -42,7 +42,8 @@ class Entry:
     ``path`` is relative to the image's root, with ``/`` between its parts and none at either end.
     ``mode`` holds the permission bits with setuid, setgid and sticky. ``link`` is a symbolic
     link's text as it is, or a hard link's target as a path like ``path``. ``xattrs`` maps full
-    names (``security.capability``) to raw values.
+    names (``security.capability``) to raw values. ``mtime``, in seconds since the epoch, is what an
+    archive said: layers have one time for all.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Entry:
     link: str = ""
     xattrs: Mapping[str, bytes] = field(default_factory=dict)
     device: Optional[tuple[int, int]] = None
+    mtime: int = field(default=1, compare=False)
 
     @property
     def size(self) -> int:

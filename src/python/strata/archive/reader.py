@@ -62,4 +62,5 @@ def _entry(member: tarfile.TarInfo, path: str, archive: Path, owner: str) -> Ent
             if key.startswith(_XATTR)
         },
         (member.devmajor, member.devminor) if is_device else None,
+        int(member.mtime),
     )

@@ -6,19 +6,17 @@ Follows the OCI image specification, "Image Layer Filesystem Changeset": whiteou
 
 from __future__ import annotations
 
-import gzip
 import json
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Dict, List, Set
+from typing import Any, Dict, List, Set
 
 from strata.archive.compression import Compression
+from strata.archive.decompression import decompress_layer
 from strata.archive.entry import Entry, EntryType
 from strata.archive.reader import read_entries
 from strata.archive.writer import relinked, write_layer
-from strata.errors import StrataError
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -35,7 +33,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     with tempfile.TemporaryDirectory(dir=".", prefix="scratch-") as scratch:
         for index, layer in enumerate(manifest["Layers"]):
             plain = Path(scratch) / str(index)
-            _decompress(layout / layer, plain)
+            decompress_layer(layout / layer, plain)
             apply_layer(root, list(read_entries(plain, f"layer {index}")))
         write_layer(relinked(root.values()), out / spec["output"], Compression.NONE, _MTIME)
 
@@ -85,28 +83,3 @@ def _keep_links(root: Dict[str, Entry], path: str, targets: Set[str]) -> None:
         for other in others:
             root[other.path] = replace(other, link=first.path)
         targets.add(first.path)
-
-
-def _decompress(blob: Path, plain: Path) -> None:
-    with open(blob, "rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        stream: IO[bytes] = file
-        if magic[:2] == b"\x1f\x8b":
-            stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-        elif magic == b"\x28\xb5\x2f\xfd":
-            stream = _zstd_reader(file)
-        with open(plain, "wb") as target:
-            shutil.copyfileobj(stream, target, 1 << 20)
-
-
-def _zstd_reader(file: IO[bytes]) -> IO[bytes]:
-    try:
-        import zstandard
-    except ImportError as error:
-        raise StrataError(
-            "a layer is compressed with zstd, and its library is not at hand; set "
-            "compression='zstd' on the image"
-        ) from error
-    reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(file)
-    return reader

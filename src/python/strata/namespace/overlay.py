@@ -1,0 +1,39 @@
+"""An overlay of unpacked layers, see the kernel's documentation of overlayfs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Optional, Sequence
+
+from strata.namespace import linux
+
+#: Marks are ``user.overlay.*`` attributes, which need no privileges; what is renamed or changed is
+#: copied as a whole, so that the upper folder can be read without the lower ones.
+_OPTIONS = "userxattr,redirect_dir=nofollow,metacopy=off"
+
+
+def mount_overlay(
+    lower: Sequence[Path], target: Path, names: Path, upper: Optional[Path], work: Optional[Path]
+) -> None:
+    """Mounts ``lower``, the topmost first, below ``upper`` on ``target``; read-only without it.
+
+    ``names`` is a folder for short names of the lower ones: all must fit in one page. Raises
+    OSError if the kernel refuses.
+    """
+    for index, folder in enumerate(lower):
+        (names / str(index)).symlink_to(folder)
+    joined = ":".join(str(index) for index in range(len(lower)))
+    options = f"lowerdir={joined}"
+    if upper is not None and work is not None:
+        options = f"{options},upperdir={upper},workdir={work}"
+    here = os.open(".", os.O_PATH)
+    os.chdir(names)
+    try:
+        linux.mount("overlay", target, "overlay", 0, f"{options},{_OPTIONS}")
+    except OSError:
+        # Kernels from 5.11 on that do not know the other options have them as we want them.
+        linux.mount("overlay", target, "overlay", 0, f"{options},userxattr")
+    finally:
+        os.fchdir(here)
+        os.close(here)

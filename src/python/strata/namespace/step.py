@@ -1,0 +1,266 @@
+"""One script, run as root of a root folder, with what it wrote and where it failed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple
+
+from strata.namespace import landlock, linux, seccomp
+from strata.namespace.isolation import exit_code, fork_child
+from strata.namespace.records import Recording, Records
+from strata.namespace.supervisor import Supervisor
+
+_KEPT_OUTPUT = 256 << 10
+_REPORT = 9
+_PROCESSES = 4096
+_OPEN_FILES = 65536
+#: The numbers of <linux/capability.h> that Docker's default set has, too: what builds need.
+ROOT_CAPABILITIES: FrozenSet[int] = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
+#: Enough to change every file of a tree, and to give none away.
+USER_CAPABILITIES: FrozenSet[int] = frozenset({1, 3})
+# Bash complains about a locale that the image does not have; programs just go on without it.
+_PRELUDE = r"""
+{ export LC_ALL=C.UTF-8; } 2>/dev/null
+trap 'printf "%s\t%s\n" "$LINENO" "${BASH_COMMAND%%$'"'\\n'"'*}" >&9' ERR
+set -Eeuo pipefail
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """``shell`` starts bash. ``prepare`` makes the root folder, in a mount namespace of its own.
+
+    Without ``prepare`` there are no namespaces: chroot(2) is called with ``root``, unless it is
+    ``/``; ``writable`` are the only folders to change, and ``pretend_root`` tells the commands
+    that they are root. ``capabilities`` None leaves them as they are. ``timeout`` is in seconds.
+    """
+
+    script: str
+    shell: Sequence[str]
+    root: Path
+    folder: str
+    environment: Dict[str, str]
+    timeout: float
+    capabilities: Optional[FrozenSet[int]]
+    recording: Recording
+    prepare: Optional[Callable[[], None]]
+    functions: str = ""
+    offline: bool = False
+    pretend_root: bool = False
+    writable: Tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """``failed`` is the line of the script that failed, as ``<number>\\t<command>``, if any."""
+
+    code: int
+    output: str
+    failed: str
+    timed_out: bool
+    rows: List[List[int]] = field(default_factory=list)
+
+
+def run_step(step: Step, records: Records) -> StepResult:
+    """Runs in process 1 of a PID namespace, where it ends every other process afterwards."""
+    output_out, output_in = os.pipe()
+    report_out, report_in = os.pipe()
+    table_out, table_in = os.pipe()
+
+    def supervise() -> int:
+        for descriptor in (output_out, report_out, table_out):
+            os.close(descriptor)
+        return _supervise(step, records, output_in, report_in, table_in)
+
+    child = fork_child(supervise)
+    for descriptor in (output_in, report_in, table_in):
+        os.close(descriptor)
+    output, code = _watch(child, output_out, step.timeout)
+    end_all_others()
+    rest = _drain(output_out)
+    report = _drain(report_out).decode(errors="replace").splitlines()
+    table = _drain(table_out)
+    for descriptor in (output_out, report_out, table_out):
+        os.close(descriptor)
+    return StepResult(
+        128 + signal.SIGKILL if code is None else code,
+        (output + rest)[-_KEPT_OUTPUT:].decode(errors="replace"),
+        report[-1] if report else "",
+        code is None,
+        json.loads(table) if table else [],
+    )
+
+
+def _watch(child: int, output: int, timeout: float) -> "tuple[bytes, Optional[int]]":
+    """What was written until ``child`` ended, and its exit code; None if time ran out."""
+    os.set_blocking(output, False)
+    deadline = time.monotonic() + timeout
+    kept = b""
+    ended = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(output, select.POLLIN)
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return kept, None
+            ready = dict(poll.poll(min(left, 1) * 1000))
+            if output in ready:
+                part = _read(output)
+                if part:
+                    sys.stdout.buffer.write(part)
+                    sys.stdout.buffer.flush()
+                    kept = (kept + part)[-_KEPT_OUTPUT:]
+                else:
+                    poll.unregister(output)
+            if ended in ready:
+                return kept, exit_code(os.waitpid(child, 0)[1])
+            _reap_orphans(child)
+    finally:
+        os.close(ended)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def _drain(descriptor: int) -> bytes:
+    os.set_blocking(descriptor, False)
+    parts = []
+    while part := _read(descriptor):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _reap_orphans(child: int) -> None:
+    """Takes the exit codes of processes that lost their parent, but not ``child``'s."""
+    while True:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None or found.si_pid == child:
+            return
+        os.waitpid(found.si_pid, 0)
+
+
+def end_all_others() -> None:
+    """Kills every other process of this PID namespace, or every descendant outside of one."""
+    while True:
+        if os.getpid() == 1:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        else:
+            for process in _descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _descendants(parent: int) -> List[int]:
+    found = []
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        for number in children.read_text().split():
+            found += [int(number), *_descendants(int(number))]
+    return found
+
+
+def _supervise(step: Step, records: Records, output: int, report: int, table: int) -> int:
+    """Parent of the commands: makes their root, starts them, and answers their calls."""
+    last = linux.last_capability()
+    if step.prepare is not None:
+        linux.unshare(linux.CLONE_NEWNS)
+        step.prepare()
+        linux.enter_root(step.root)
+    elif step.root != Path("/"):
+        os.chroot(step.root)
+        os.chdir("/")
+    listens = bool(step.recording)
+    ours, theirs = socket.socketpair()
+
+    def commands() -> int:
+        ours.close()
+        return _become_commands(step, output, report, theirs, last)
+
+    child = fork_child(commands)
+    theirs.close()
+    os.close(output)
+    os.close(report)
+    ended = os.pidfd_open(child)
+    if listens:
+        received = socket.recv_fds(ours, 1, 1)[1]
+        if received:
+            Supervisor(received[0], step.recording, records).serve(ended)
+            os.close(received[0])
+    else:
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.poll()
+    os.close(ended)
+    code = exit_code(os.waitpid(child, 0)[1])
+    rows = json.dumps(records.rows()).encode()
+    while rows:
+        rows = rows[os.write(table, rows) :]
+    return code
+
+
+def _become_commands(
+    step: Step, output: int, report: int, channel: socket.socket, last: int
+) -> int:
+    os.setsid()
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(report, _REPORT, inheritable=True)
+    handle = channel.fileno()
+    if handle <= _REPORT:
+        handle = os.dup2(handle, _REPORT + 1, inheritable=False)
+    os.closerange(3, _REPORT)
+    os.closerange(max(handle, _REPORT) + 1, 4096)
+    os.umask(0o022)
+    os.chdir(step.folder)
+    _limit(resource.RLIMIT_NPROC, _PROCESSES)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _limit(resource.RLIMIT_CORE, 0)
+    text = f"{step.functions}\n{_PRELUDE}. {step.script}\n"
+    arguments = [*step.shell, "--noprofile", "--norc", "-c", text]
+    program = os.fsencode(arguments[0])
+    environment = dict(step.environment)
+    if step.writable:
+        landlock.allow_changes(step.writable)
+    if step.pretend_root:
+        linux.forbid_new_privileges()
+    program_filter = seccomp.program(step.recording, step.offline, step.pretend_root)
+    # From here on nothing may be imported or looked up: the filter already holds its calls back.
+    listener = seccomp.install(program_filter, bool(step.recording))
+    if step.recording:
+        with socket.socket(fileno=handle) as own:
+            socket.send_fds(own, [b"f"], [listener])
+        os.close(listener)
+    if step.capabilities is not None:
+        linux.limit_capabilities(step.capabilities, last)
+    os.execve(program, arguments, environment)
+
+
+def _limit(kind: int, value: int) -> None:
+    """Lowers a limit; a lower one stays."""
+    _, hard = resource.getrlimit(kind)
+    if hard == resource.RLIM_INFINITY or value < hard:
+        resource.setrlimit(kind, (value, value))
+    else:
+        resource.setrlimit(kind, (hard, hard))
