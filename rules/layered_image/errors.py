@@ -1,8 +1,9 @@
-"""The error that a target is rejected with."""
+"""The errors that targets and their fields are rejected with."""
 
 from __future__ import annotations
 
 from pants.engine.addresses import Address
+from pants.engine.target import InvalidFieldException
 
 
 class LayeredImageError(Exception):
@@ -11,3 +12,7 @@ class LayeredImageError(Exception):
     def __init__(self, address: Address, message: object, field: str = "") -> None:
         where = f"`{field}` of {address}" if field else str(address)
         super().__init__(f"{where}: {message}")
+
+
+def invalid_field(address: Address, alias: str, error: object) -> InvalidFieldException:
+    return InvalidFieldException(f"The `{alias}` field in target {address} is invalid: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, List, Mapping, Optional, Tuple
 
@@ -31,6 +31,8 @@ from layered_image.base import (
 )
 from layered_image.closure.collect import ImageClosure, ImageClosureRequest, find_image_closure
 from layered_image.closure.provider import ProvidedObject
+from layered_image.command_target_types import has_commands
+from layered_image.commands import CommandsRequest, LowerLayer, commands_error, run_commands
 from layered_image.engine import (
     collect_rules,
     concurrently,
@@ -179,9 +181,11 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
     for layer in built:
         if layer.error:
             raise LayeredImageError(address, layer.error)
+    commands = has_commands(target)
     customisation = await build_customisation(
         CustomisationRequest(
-            settings,
+            # What the commands get is read again, and never part of the image.
+            replace(settings, compression="none") if commands else settings,
             tuple(layer.listings for layer in built),
             closure.interpreter,
             closure.applications,
@@ -194,6 +198,15 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
         raise LayeredImageError(address, customisation.error)
     _check_owners(target, [*built, customisation])
     layers = built[: len(plan)]
+    top_reason = "links into the store and declared entries"
+    if commands:
+        lower = (*_base_layers(request.base, base), *(_lower_layer(layer) for layer in layers))
+        customisation = await run_commands(
+            CommandsRequest(target, settings, customisation, lower), **implicitly()
+        )
+        if customisation.error:
+            raise commands_error(target, customisation.error)
+        top_reason = f"{top_reason}, and what the commands changed"
     image = _image(
         target,
         closure.config,
@@ -201,7 +214,7 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
         base,
         [
             *zip(layers, (planned.reason for planned in plan)),
-            (customisation, "links into the store and declared entries"),
+            (customisation, top_reason),
         ],
     )
     metadata = await create_digest(
@@ -290,6 +303,19 @@ def _base(request: ImageOnBaseRequest, closure: ImageClosure) -> BaseImage:
         data["config"],
         tuple(ImageLayer.from_json(layer, layer["reason"]) for layer in data["layers"]),
     )
+
+
+def _base_layers(loaded: Optional[LoadedBase], base: BaseImage) -> Tuple[LowerLayer, ...]:
+    if loaded is None:
+        return ()
+    return tuple(
+        LowerLayer(loaded.blobs, blob_path(layer.digest), layer.diff_id) for layer in base.layers
+    )
+
+
+def _lower_layer(layer: BuiltLayer) -> LowerLayer:
+    metadata = json.loads(layer.metadata)
+    return LowerLayer(layer.blobs, blob_path(metadata["digest"]), metadata["diff_id"])
 
 
 def _check_owners(target: Target, layers: List[BuiltLayer]) -> None:

@@ -170,7 +170,7 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
     metadata = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["layer.json"])))
     contents = await get_digest_contents(metadata)
     text = contents[0].content.decode()
-    blobs = await create_digest(CreateDigest([_blob(text)]))
+    blobs = await create_digest(CreateDigest([blob_entry(text)]))
     return BuiltLayer(blobs, listings, text)
 
 
@@ -210,12 +210,12 @@ async def build_customisation(request: CustomisationRequest) -> BuiltLayer:
     metadata = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["layer.json"])))
     contents = await get_digest_contents(metadata)
     text = contents[0].content.decode()
-    blobs = await create_digest(CreateDigest([_blob(text)]))
+    blobs = await create_digest(CreateDigest([blob_entry(text)]))
     nothing = await create_digest(CreateDigest([]))
     return BuiltLayer(blobs, nothing, text)
 
 
-def _blob(metadata: str) -> FileEntry:
+def blob_entry(metadata: str) -> FileEntry:
     """A process' ``blob`` at its place in an image layout.
 
     Pants names files by SHA-256, as image layouts do: the layer's digest is the file's.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layered_image import archive, base, image, layers, strata_process
+from layered_image import archive, base, commands, image, layers, strata_process
 from layered_image.closure import collect, debian, packages, provider, python, root
 from layered_image.closure.debian_target_types import DebianPackagesTarget
 from layered_image.closure.root_target_types import (
@@ -39,6 +39,7 @@ def rules():
         *archive.rules(),
         *base.rules(),
         *collect.rules(),
+        *commands.rules(),
         *debian.rules(),
         *debian_lock.rules(),
         *image.rules(),

@@ -13,7 +13,6 @@ from pants.engine.target import (
     DictStringToStringSequenceField,
     Field,
     IntField,
-    InvalidFieldException,
     SpecialCasedDependencies,
     StringField,
     StringSequenceField,
@@ -23,7 +22,9 @@ from pants.engine.target import (
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
+from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
+from layered_image.errors import invalid_field
 from strata.archive.compression import Compression
 from strata.closure.owners import parse_rules
 from strata.errors import StrataError
@@ -33,10 +34,6 @@ from strata.oci.image import checked_name, checked_tag, parse_timestamp
 
 _INTERPRETER = re.compile(r"/\S+ 3\.\d+\.\d+")
 EPOCH = "1970-01-01T00:00:01Z"
-
-
-def invalid_field(address: Address, alias: str, error: object) -> InvalidFieldException:
-    return InvalidFieldException(f"The `{alias}` field in target {address} is invalid: {error}")
 
 
 def frozen(value: Any) -> Any:
@@ -418,6 +415,7 @@ class LayeredImageTarget(Target):
         LayeredImageOwnersField,
         LayeredImageIncludeStoreField,
         LayeredImageArchiveCompressionField,
+        *COMMAND_FIELDS,
         OutputPathField,
     )
     help = softwrap(

@@ -13,7 +13,7 @@ from pants.engine.target import (
 )
 from pants.util.strutil import softwrap
 
-from layered_image.target_types import invalid_field
+from layered_image.errors import invalid_field
 
 
 class DebianPackagesField(StringSequenceField):

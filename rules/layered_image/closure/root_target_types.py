@@ -16,7 +16,8 @@ from pants.engine.target import (
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
-from layered_image.target_types import frozen, invalid_field
+from layered_image.errors import invalid_field
+from layered_image.target_types import frozen
 
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]*\$?")
 _USER_KEYS = {"uid": int, "gid": int, "group": str, "home": str, "shell": str, "comment": str}

@@ -52,7 +52,7 @@ class EncodersRequest:
 
 @dataclass(frozen=True)
 class Encoders:
-    """``digest`` holds one folder for each interpreter tag: ``cp311/isal/…``, ``py3/filelock/…``."""
+    """``digest`` holds a folder for each interpreter tag: ``cp311/isal/…``, ``py3/filelock/…``."""
 
     digest: Digest
 

@@ -41,7 +41,25 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     blob = write_layer(entries, out / "blob", Compression(spec["compression"]), spec["mtime"])
     size = sum(entry.size for entry in entries)
     members = [{"name": "customisation", "version": "", "size": size, "files": len(entries)}]
-    write_json(out / "layer.json", {**blob.__dict__, "members": members, "owners": matched})
+    write_json(
+        out / "layer.json",
+        {
+            **blob.__dict__,
+            "members": members,
+            "owners": matched,
+            "parents": _unusual(held, {entry.path for entry in entries}),
+        },
+    )
+
+
+def _unusual(held: Mapping[str, ListedPath], taken: Set[str]) -> List[Tuple[str, int, int, int]]:
+    """Directories of other layers that are not as directories usually are: commands that make them
+    anew, not seeing those, must not change them."""
+    return [
+        (path, *_owner_and_mode(held[path]))
+        for path in sorted(held.keys() - taken)
+        if _owner_and_mode(held[path]) != (0o755, 0, 0)
+    ]
 
 
 def _read_listings(files: List[str]) -> Dict[str, Listing]:

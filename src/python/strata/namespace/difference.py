@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from strata.archive.entry import Entry, EntryType, FileRange, checked_path
 from strata.errors import StrataError
@@ -78,13 +78,12 @@ class View:
         )
 
 
-def difference(
-    after: View, before: Optional[View], touched: Callable[[str], List[str]]
-) -> List[Entry]:
+def difference(after: View, before: Optional[View], touched: View) -> List[Entry]:
     """The entries that turn ``before`` (None: nothing) into ``after``, with whiteouts.
 
-    ``touched`` names what may have changed in a folder, and must name all that did. Raises
-    StrataError for a name that no layer can hold.
+    ``touched`` is a tree of at least what changed: overlayfs' upper folder, or ``after`` itself.
+    Which names stand for one file is read from it. Raises StrataError for a name that no layer can
+    hold.
     """
     found: Dict[str, Entry] = {}
     inodes: Dict[Tuple[int, int], List[str]] = {}
@@ -92,7 +91,7 @@ def difference(
 
     def visit(folder: str) -> None:
         held = _children(before, folder)
-        for name in touched(folder):
+        for name in touched.names(folder):
             path = f"{folder}/{name}" if folder else name
             status = after.status(path)
             if status is None:
@@ -105,8 +104,10 @@ def difference(
                 needed.add(path)
             if entry.is_directory:
                 visit(path)
-            elif status.st_nlink > 1 and entry.type is EntryType.FILE:
-                inodes.setdefault((status.st_dev, status.st_ino), []).append(path)
+            elif entry.type is EntryType.FILE:
+                inode = touched.status(path)
+                if inode is not None and inode.st_nlink > 1:
+                    inodes.setdefault((inode.st_dev, inode.st_ino), []).append(path)
         if held:
             _hide_missing(folder, held, set(after.names(folder)), found, needed)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import platform
 import stat
 import struct
@@ -49,6 +50,7 @@ STATUS_CALLS = ("stat", "fstat", "lstat", "newfstatat", "statx")
 # With capset: setcap(8) makes sure that it may set capabilities before it does.
 _IDENTITIES = ("getuid", "getgid", "geteuid", "getegid", "capset")
 _OWNERS = ("chown", "fchown", "lchown", "fchownat")
+_MAKERS = ("mkdir", "mkdirat", "mknod", "mknodat", "symlink", "symlinkat", "creat")
 _CAPABILITIES = (
     "setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr",
     "removexattr", "lremovexattr", "fremovexattr",
@@ -135,10 +137,21 @@ def program(
     if recording.owners:
         for name in _OWNERS:
             on(name, _NOTIFY)
+        for name in _MAKERS:
+            on(name, _NOTIFY)
+        for name, position in (("open", 1), ("openat", 2)):
+            if name in table:
+                result += [
+                    Instruction(_EQUAL, 0, 4, table[name]),
+                    Instruction(_LOAD, 0, 0, _argument(position)),
+                    Instruction(_ANY_BIT, 0, 1, os.O_CREAT),
+                    Instruction(_RETURN, 0, 0, _NOTIFY),
+                    Instruction(_RETURN, 0, 0, _ALLOW),
+                ]
     if recording.capabilities:
         for name in _CAPABILITIES:
             on(name, _NOTIFY)
-    if recording.devices:
+    if recording.devices and not recording.owners:
         for name, position in (("mknod", 1), ("mknodat", 2)):
             if name in table:
                 result += [

@@ -89,7 +89,8 @@ class Session:
             # Gone with the namespace, whatever ends it.
             linux.mount("tmpfs", scratch, "tmpfs", linux.MS_NOSUID, "mode=700")
         self._recording = find_limits(isolation.id_map, scratch)
-        self._pretends = not isolation.namespaces and os.geteuid() != 0
+        # Nobody is root here: what a root would own is this user's.
+        self._pretends = not isolation.namespaces and self._recording.owners
         self._records = self._new_records()
         key = _cache_key(isolation.id_map, self._recording)
         self._cache = LayerCache(cache, key, self._recording)
@@ -122,7 +123,7 @@ class Session:
                 self._run_in_tree(script)
         if not in_image:
             after = View(self._tree, self._records)
-            changed = difference(after, None, after.names)
+            changed = difference(after, None, after)
             return _with_usual_parents(changed, entries, self._settings.parents)
         return self._run_in_image(in_image)
 
@@ -176,7 +177,7 @@ class Session:
             folder.rmdir()
         before = View(lower, before_records) if layers else None
         touched = View(self._tree, self._records)
-        return difference(View(merged, self._records), before, touched.names)
+        return difference(View(merged, self._records), before, touched)
 
     def _run_in_copy(self, scripts: List[Script]) -> List[Entry]:
         """Without mounts: in a copy of all layers, which is compared with what it was."""
@@ -197,7 +198,7 @@ class Session:
             if folder.exists():
                 folder.rmdir()
         after = View(merged, self._records)
-        return difference(after, View(lower, self._new_records()), after.names)
+        return difference(after, View(lower, self._new_records()), after)
 
     def _run(
         self,

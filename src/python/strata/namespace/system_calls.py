@@ -15,7 +15,8 @@ def _parsed(text: str) -> Dict[str, int]:
 
 _X86_64 = _parsed(
     """
-    stat 4 fstat 5 lstat 6 socket 41 clone 56 chown 92 fchown 93 lchown 94 getuid 102 getgid 104
+    open 2 stat 4 fstat 5 lstat 6 socket 41 clone 56 mkdir 83 creat 85 symlink 88 openat 257
+    mkdirat 258 symlinkat 266 chown 92 fchown 93 lchown 94 getuid 102 getgid 104
     geteuid 107 getegid 108 capset 126 mknod 133 pivot_root 155 acct 163 settimeofday 164
     mount 165 umount2 166 swapon 167 swapoff 168 reboot 169 iopl 172 ioperm 173 init_module 175
     delete_module 176 quotactl 179 setxattr 188 lsetxattr 189 fsetxattr 190 getxattr 191
@@ -29,6 +30,7 @@ _X86_64 = _parsed(
 )
 _AARCH64 = _parsed(
     """
+    mkdirat 34 symlinkat 36 openat 56
     setxattr 5 lsetxattr 6 fsetxattr 7 getxattr 8 lgetxattr 9 fgetxattr 10 removexattr 14
     lremovexattr 15 fremovexattr 16 mknodat 33 umount2 39 mount 40 pivot_root 41 fchownat 54
     fchown 55 quotactl 60 newfstatat 79 fstat 80 acct 89 capset 91 unshare 97 kexec_load 104
