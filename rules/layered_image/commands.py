@@ -46,6 +46,7 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.layers import BuiltLayer, LayerSettings, blob_entry
 from layered_image.strata_process import StrataRequest, run_strata
+from layered_image.subsystem import LayeredImageSubsystem
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ async def package_tool(request: PackagedToolRequest) -> PackagedTool:
 
 
 @rule(desc="Run an image's commands", level=LogLevel.DEBUG)
-async def run_commands(request: CommandsRequest) -> BuiltLayer:
+async def run_commands(request: CommandsRequest, options: LayeredImageSubsystem) -> BuiltLayer:
     image = request.image
     names = image[LayeredImageCommandToolsField].value or ()
     packaged = await concurrently(
@@ -188,6 +189,7 @@ async def run_commands(request: CommandsRequest) -> BuiltLayer:
         ],
         "environment": dict(image[LayeredImageCommandEnvField].value or {}),
         "timeout": image[LayeredImageCommandTimeoutField].value,
+        "memory": options.command_memory,
         "layers": [{"blob": layer.path, "diff_id": layer.diff_id} for layer in lower],
     }
     result = await run_strata(

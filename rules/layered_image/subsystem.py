@@ -53,3 +53,14 @@ class LayeredImageSubsystem(Subsystem):
             """
         ),
     )
+
+    command_memory = StrOption(
+        default="50%",
+        help=softwrap(
+            """
+            How much memory the files that an image's commands change or make may take, as a share
+            of the machine's or in bytes with a suffix (`2g`). They lie in memory so that nothing is
+            left behind, however a build ends.
+            """
+        ),
+    )

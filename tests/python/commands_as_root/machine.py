@@ -56,6 +56,7 @@ class Outcome:
             return {member.name: member for member in archive}
 
     def content(self, path: str) -> bytes:
+        assert self.code == 0, self.error
         with tarfile.open(self.folder / "blob") as archive:
             file = archive.extractfile(path)
             assert file is not None
@@ -127,6 +128,7 @@ class Machine:
             "packaged_tools": [],
             "environment": {},
             "timeout": 60,
+            "memory": "50%",
             "layers": list(layers),
             **changes,
         }

@@ -76,6 +76,7 @@ def _settings(spec: Dict[str, Any]) -> Settings:
         _program("bash"),
         spec["environment"],
         spec["timeout"],
+        spec["memory"],
         spec["mtime"],
         tuple(
             PackedLayer(Path(os.path.abspath(layer["blob"])), layer["diff_id"])

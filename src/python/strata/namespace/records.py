@@ -139,9 +139,13 @@ def _birth(path: _Path, follow: bool) -> int:
         os.close(handle)
 
 
+def is_mark(name: str) -> bool:
+    """Whether an attribute means something to us or to overlayfs: a layer must not forge it."""
+    return name == ATTRIBUTE or name.startswith("user.overlay.")
+
+
 def kept_attributes(path: _Path) -> Iterator[Tuple[str, bytes]]:
     """The extended attributes that a layer keeps: capabilities, and the user's own."""
     for name in sorted(os.listxattr(path, follow_symlinks=False)):
-        is_own = name == ATTRIBUTE or name.startswith("user.overlay.")
-        if name == CAPABILITY_ATTRIBUTE or (name.startswith("user.") and not is_own):
+        if name == CAPABILITY_ATTRIBUTE or (name.startswith("user.") and not is_mark(name)):
             yield name, os.getxattr(path, name, follow_symlinks=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Iterable, List, Sequence
@@ -116,14 +117,33 @@ def _mount_devices(dev: Path) -> None:
     linux.mount("devpts", dev / "pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620")
 
 
-def make_devices(dev: Path) -> List[Path]:
-    """The usual device nodes, where they cannot be mounted; returns those that were not there."""
-    made = []
+class PrivateFolders:
+    """Fresh folders in the places of a root's own, where nothing can be mounted on those.
+
+    ``aside`` is an empty folder that keeps the root's own until ``restore``.
+    """
+
+    def __init__(self, root: Path, aside: Path, names: Sequence[str]) -> None:
+        self._made = mount_points(root, names)
+        self._pairs = [(root / name, aside / name) for name in names]
+        for path, kept in self._pairs:
+            path.rename(kept)
+            path.mkdir(0o755)
+            if path.name == "tmp":
+                path.chmod(0o1777)
+
+    def restore(self) -> None:
+        for path, kept in self._pairs:
+            shutil.rmtree(path)
+            kept.rename(path)
+        for path in self._made:
+            path.rmdir()
+
+
+def make_devices(dev: Path) -> None:
+    """The usual device nodes, where they cannot be mounted."""
     for name in _DEVICES:
-        path = dev / name
         source = Path("/dev") / name
-        if source.exists() and not path.exists():
-            os.mknod(path, stat.S_IFCHR | 0o666, source.stat().st_rdev)
-            path.chmod(0o666)
-            made.append(path)
-    return made
+        if source.exists():
+            os.mknod(dev / name, stat.S_IFCHR | 0o666, source.stat().st_rdev)
+            (dev / name).chmod(0o666)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +17,21 @@ from strata.namespace.isolation import Isolation
 from strata.namespace.layer_cache import LayerCache, PackedLayer, restore_links
 from strata.namespace.overlay import mount_overlay
 from strata.namespace.records import CAPABILITY_ATTRIBUTE, Recording, Records
-from strata.namespace.root import make_devices, make_host_root, mount_points, mount_system
+from strata.namespace.root import (
+    PrivateFolders,
+    make_devices,
+    make_host_root,
+    mount_points,
+    mount_system,
+)
 from strata.namespace.step import (
+    PROCESSES,
     ROOT_CAPABILITIES,
     USER_CAPABILITIES,
     Step,
     StepResult,
+    StopReason,
+    limit_processes,
     run_step,
 )
 from strata.namespace.tools import FOLDER, ToolFolder
@@ -58,7 +66,8 @@ class Script:
 class Settings:
     """``packaged`` tools are files of the sandbox. ``programs`` are this machine's, as are the
     ``usual`` ones, which are there only where the image is not the root, and ``bash``. ``time`` is
-    SOURCE_DATE_EPOCH and ``timeout`` in seconds; ``parents`` are folders of lower layers that have
+    SOURCE_DATE_EPOCH and ``timeout`` in seconds; ``memory`` is how much of it the changes may take,
+    as tmpfs(5) has it; ``parents`` are folders of lower layers that have
     another mode or owner than usual."""
 
     scripts: Tuple[Script, ...]
@@ -68,6 +77,7 @@ class Settings:
     bash: Path
     environment: Dict[str, str]
     timeout: float
+    memory: str
     time: int
     layers: Tuple[PackedLayer, ...]
     parents: Tuple[Entry, ...]
@@ -85,9 +95,14 @@ class Session:
         self._settings = settings
         self._scratch = scratch
         self._isolation = isolation
+        self._processes: Optional[Path] = None
         if isolation.namespaces:
             # Gone with the namespace, whatever ends it.
-            linux.mount("tmpfs", scratch, "tmpfs", linux.MS_NOSUID, "mode=700")
+            options = f"mode=700,size={settings.memory}"
+            linux.mount("tmpfs", scratch, "tmpfs", linux.MS_NOSUID, options)
+            self._processes = self._folder("processes")
+            linux.mount("proc", self._processes, "proc")
+            limit_processes(self._processes)
         self._recording = find_limits(isolation.id_map, scratch)
         # Nobody is root here: what a root would own is this user's.
         self._pretends = not isolation.namespaces and self._recording.owners
@@ -186,17 +201,12 @@ class Session:
         copy_tree(lower, merged)
         # What the commands get must be a change in the end, if it is one.
         copy_tree(self._tree, merged)
-        made = [*mount_points(merged, _SYSTEM_FOLDERS)]
-        devices = make_devices(merged / "dev")
+        private = PrivateFolders(merged, self._folder("aside"), _SYSTEM_FOLDERS)
+        make_devices(merged / "dev")
         copy_tree(self._tools.folder, merged / FOLDER)
         for script in scripts:
             self._check(script, self._run(script, merged, "/", None, _IMAGE_PATH))
-        for device in devices:
-            device.unlink(missing_ok=True)
-        shutil.rmtree(merged / FOLDER)
-        for folder in made:
-            if folder.exists():
-                folder.rmdir()
+        private.restore()
         after = View(merged, self._records)
         return difference(after, View(lower, self._new_records()), after)
 
@@ -214,6 +224,9 @@ class Session:
         (tools / _SCRIPT).write_text(script.text)
         home = "/root" if script.in_image else "/tmp"
         outside = prepare is None and not script.in_image
+        temporary = self._scratch / "tmp"
+        if outside:
+            temporary.mkdir(exist_ok=True)
         step = Step(
             script=f"{tools if outside else f'/{FOLDER}'}/{_SCRIPT}",
             shell=self._shell if script.in_image else [str(self._settings.bash)],
@@ -228,6 +241,7 @@ class Session:
                 # The order of sets is part of bytecode.
                 "PYTHONHASHSEED": "0",
                 "SOURCE_DATE_EPOCH": str(self._settings.time),
+                **({"TMPDIR": str(temporary)} if outside else {}),
                 **self._settings.environment,
             },
             timeout=self._settings.timeout,
@@ -240,18 +254,23 @@ class Session:
             if script.as_root
             else replace(self._recording, owners=False, devices=False),
             prepare=prepare,
-            functions=self._tools.functions() if script.in_image else "",
+            functions=self._tools.functions() if script.in_image else "STRATA_TOOLS=",
             offline=not (self._isolation.namespaces or self._isolation.network),
             pretend_root=self._pretends,
-            writable=(self._tree, Path("/tmp")) if outside else (),
+            writable=(self._tree, temporary) if outside else (),
         )
-        result = run_step(step, self._records)
+        result = run_step(step, self._records, self._processes)
         self._records.add_rows(result.rows)
         self._records.used = self._records.used or bool(self._recording)
         return result
 
     def _check(self, script: Script, result: StepResult) -> None:
-        if result.timed_out:
+        if result.stopped_for == StopReason.PROCESSES:
+            raise StrataError(
+                f"{script.field}: they had more than {PROCESSES} processes at a time, and were "
+                f"stopped{_quoted(result.output)}"
+            )
+        if result.stopped_for == StopReason.TIME:
             raise StrataError(
                 f"{script.field}: they took longer than {self._settings.timeout:g} seconds, and "
                 f"were stopped; set command_timeout if they need more{_quoted(result.output)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -12,6 +13,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
@@ -22,16 +24,31 @@ from strata.namespace.supervisor import Supervisor
 
 _KEPT_OUTPUT = 256 << 10
 _REPORT = 9
-_PROCESSES = 4096
+PROCESSES = 4096
+#: From this release on a PID namespace has a limit of its own; before, it is the machine's.
+_OWN_PID_LIMIT = (6, 14)
+_LOOK_SECONDS = 0.1
 _OPEN_FILES = 65536
 #: The numbers of <linux/capability.h> that Docker's default set has, too: what builds need.
 ROOT_CAPABILITIES: FrozenSet[int] = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
 #: Enough to change every file of a tree, and to give none away.
 USER_CAPABILITIES: FrozenSet[int] = frozenset({1, 3})
 # Bash complains about a locale that the image does not have; programs just go on without it.
+# A function of ours that stands for a tool is reported as the command that it is called by.
 _PRELUDE = r"""
 { export LC_ALL=C.UTF-8; } 2>/dev/null
-trap 'printf "%s\t%s\n" "$LINENO" "${BASH_COMMAND%%$'"'\\n'"'*}" >&9' ERR
+strata_report() {
+    local parts=$1 line=$2 command=${3%%$'\n'*} caller=${4-} called_at=$5
+    shift 5
+    if [[ -n $caller && " $STRATA_TOOLS " == *" $caller "* ]]; then
+        line=$called_at command="$caller $*"
+    elif (( parts > 1 )); then
+        command="… | $command"
+    fi
+    printf '%s\t%s\n' "$line" "$command" >&9
+}
+trap 'strata_report "${#PIPESTATUS[@]}" "$LINENO" "$BASH_COMMAND" "${FUNCNAME[0]-}" \
+    "${BASH_LINENO[0]}" "$@"' ERR
 set -Eeuo pipefail
 """
 
@@ -60,6 +77,11 @@ class Step:
     writable: Tuple[Path, ...] = ()
 
 
+class StopReason(Enum):
+    TIME = "time"
+    PROCESSES = "processes"
+
+
 @dataclass(frozen=True)
 class StepResult:
     """``failed`` is the line of the script that failed, as ``<number>\\t<command>``, if any."""
@@ -67,12 +89,23 @@ class StepResult:
     code: int
     output: str
     failed: str
-    timed_out: bool
+    stopped_for: Optional[StopReason]
     rows: List[List[int]] = field(default_factory=list)
 
 
-def run_step(step: Step, records: Records) -> StepResult:
-    """Runs in process 1 of a PID namespace, where it ends every other process afterwards."""
+def limit_processes(proc: Path) -> None:
+    """Limits the PID namespace that ``proc`` shows, on kernels where it can be: the limit of
+    processes of a user (RLIMIT_NPROC) does not hold for root of the machine."""
+    release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    if release >= _OWN_PID_LIMIT:
+        (proc / "sys/kernel/pid_max").write_text(str(2 * PROCESSES))
+
+
+def run_step(step: Step, records: Records, processes: Optional[Path]) -> StepResult:
+    """Runs in process 1 of a PID namespace, where it ends every other process afterwards.
+
+    ``processes`` is a proc(5) of that namespace; without one they are not counted.
+    """
     output_out, output_in = os.pipe()
     report_out, report_in = os.pipe()
     table_out, table_in = os.pipe()
@@ -85,7 +118,7 @@ def run_step(step: Step, records: Records) -> StepResult:
     child = fork_child(supervise)
     for descriptor in (output_in, report_in, table_in):
         os.close(descriptor)
-    output, code = _watch(child, output_out, step.timeout)
+    output, code, stopped_for = _watch(child, output_out, step.timeout, processes)
     end_all_others()
     rest = _drain(output_out)
     report = _drain(report_out).decode(errors="replace").splitlines()
@@ -96,13 +129,15 @@ def run_step(step: Step, records: Records) -> StepResult:
         128 + signal.SIGKILL if code is None else code,
         (output + rest)[-_KEPT_OUTPUT:].decode(errors="replace"),
         report[-1] if report else "",
-        code is None,
+        stopped_for,
         json.loads(table) if table else [],
     )
 
 
-def _watch(child: int, output: int, timeout: float) -> "tuple[bytes, Optional[int]]":
-    """What was written until ``child`` ended, and its exit code; None if time ran out."""
+def _watch(
+    child: int, output: int, timeout: float, processes: Optional[Path]
+) -> "tuple[bytes, Optional[int], Optional[StopReason]]":
+    """What was written until ``child`` ended, and its exit code, or why it has to be stopped."""
     os.set_blocking(output, False)
     deadline = time.monotonic() + timeout
     kept = b""
@@ -114,8 +149,10 @@ def _watch(child: int, output: int, timeout: float) -> "tuple[bytes, Optional[in
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                return kept, None
-            ready = dict(poll.poll(min(left, 1) * 1000))
+                return kept, None, StopReason.TIME
+            if processes is not None and _count(processes) > PROCESSES:
+                return kept, None, StopReason.PROCESSES
+            ready = dict(poll.poll(min(left, _LOOK_SECONDS) * 1000))
             if output in ready:
                 part = _read(output)
                 if part:
@@ -125,10 +162,14 @@ def _watch(child: int, output: int, timeout: float) -> "tuple[bytes, Optional[in
                 else:
                     poll.unregister(output)
             if ended in ready:
-                return kept, exit_code(os.waitpid(child, 0)[1])
+                return kept, exit_code(os.waitpid(child, 0)[1]), None
             _reap_orphans(child)
     finally:
         os.close(ended)
+
+
+def _count(processes: Path) -> int:
+    return sum(name.isdigit() for name in os.listdir(processes))
 
 
 def _read(descriptor: int) -> bytes:
@@ -234,10 +275,10 @@ def _become_commands(
     os.closerange(max(handle, _REPORT) + 1, 4096)
     os.umask(0o022)
     os.chdir(step.folder)
-    _limit(resource.RLIMIT_NPROC, _PROCESSES)
+    _limit(resource.RLIMIT_NPROC, PROCESSES)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _limit(resource.RLIMIT_CORE, 0)
-    text = f"{step.functions}\n{_PRELUDE}. {step.script}\n"
+    text = f"{step.functions}{_PRELUDE}. {step.script}\n"
     arguments = [*step.shell, "--noprofile", "--norc", "-c", text]
     program = os.fsencode(arguments[0])
     environment = dict(step.environment)

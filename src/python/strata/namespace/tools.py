@@ -16,6 +16,7 @@ from strata.errors import StrataError
 #: Where tools are in a root folder, while commands run.
 FOLDER = ".strata"
 _LISTED = re.compile(r"^\s*(?:(\S+) => )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*$")
 _ELF = b"\x7fELF"
 _PROGRAM_INTERPRETER = 3
 
@@ -96,7 +97,7 @@ class ToolFolder:
         shim = self.folder / "bin" / name
         shim.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
         shim.chmod(0o755)
-        self._functions[name] = f'{name}() {{ {start} "$@" || return $?; }}'
+        self._functions[name] = f'{name}() {{ {start} "$@"; }}'
 
     def copy_program(self, name: str, path: Path) -> List[str]:
         """A program of this machine, but not on PATH; returns how to start it."""
@@ -116,7 +117,9 @@ class ToolFolder:
         return start
 
     def functions(self) -> str:
-        """Bash functions for the programs: shims need a shell that the image may not have."""
-        return "\n".join(
-            text for name, text in sorted(self._functions.items()) if name.isidentifier()
-        )
+        """Bash functions for the programs: shims need a shell that the image may not have.
+
+        ``STRATA_TOOLS`` names them.
+        """
+        found = {name: text for name, text in sorted(self._functions.items()) if _NAME.match(name)}
+        return "\n".join([f"STRATA_TOOLS='{' '.join(found)}'", *found.values()])

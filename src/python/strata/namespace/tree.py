@@ -13,7 +13,7 @@ from typing import Dict, Iterable, List
 from strata.archive.entry import Entry, EntryType, FileRange
 from strata.archive.writer import ordered, relinked
 from strata.errors import StrataError
-from strata.namespace.records import Record, Recording, Records
+from strata.namespace.records import Record, Recording, Records, is_mark
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -148,7 +148,7 @@ def _finish(entry: Entry, path: Path, recording: Recording, records: Records) ->
     for name, value in entry.xattrs.items():
         if recording.capabilities and name == "security.capability":
             record = Record(record.owner, record.device, value)
-        else:
+        elif not is_mark(name):
             os.setxattr(path, name, value, follow_symlinks=False)
     if record != Record():
         records.write(path, os.lstat(path), record)
