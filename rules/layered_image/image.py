@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from pants.engine.addresses import Address
 from pants.engine.fs import (
@@ -80,6 +80,7 @@ from strata.layering.plan import PlannedLayer, PlanSettings, plan_layers
 from strata.model import Graph
 from strata.oci.base import BaseImage, blob_path, merged_config
 from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
+from strata.report.closure import describe_closure
 
 #: Which of Pants' platforms runs programs of which architecture.
 _NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}
@@ -231,11 +232,20 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
             )
         )
     layout = await merge_digests(MergeDigests(digests))
+    described = _described_closure(closure, request.base)
+    metadata_text = json.dumps(
+        {
+            "config": image.config,
+            "layers": [vars(layer) for layer in image.layers],
+            "closure": described,
+        }
+    )
+    report = {**image.report(), "closure": described}
     return BuiltImage(
         address,
         layout,
-        json.dumps(image.report(), indent=2, ensure_ascii=False) + "\n",
-        json.dumps({"config": image.config, "layers": [vars(layer) for layer in image.layers]}),
+        json.dumps(report, indent=2, ensure_ascii=False) + "\n",
+        metadata_text,
         image.digest,
         image.references,
         len(image.layers),
@@ -316,6 +326,17 @@ def _base_layers(loaded: Optional[LoadedBase], base: BaseImage) -> Tuple[LowerLa
 def _lower_layer(layer: BuiltLayer) -> LowerLayer:
     metadata = json.loads(layer.metadata)
     return LowerLayer(layer.blobs, blob_path(metadata["digest"]), metadata["diff_id"])
+
+
+def _described_closure(closure: ImageClosure, base: Optional[LoadedBase]) -> Dict[str, Any]:
+    # A base from an archive says nothing of what its layers were made from.
+    below = json.loads(base.metadata).get("closure") if base is not None else None
+    return describe_closure(
+        {address.spec: names for address, names in closure.requested.items()},
+        closure.references,
+        {item.item.name: item.digest.fingerprint for item in closure.objects},
+        below,
+    )
 
 
 def _check_owners(target: Target, layers: List[BuiltLayer]) -> None:

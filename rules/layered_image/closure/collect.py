@@ -68,6 +68,8 @@ class ImageClosure:
     config: FrozenDict
     # What each address of the contents brought itself, for plans that name addresses.
     roots: FrozenDict
+    # What each asks for, for people who want to know why an object is there.
+    requested: FrozenDict
 
 
 @rule(desc="Find the closure of an image", level=LogLevel.DEBUG)
@@ -203,6 +205,7 @@ def _merged(
         interpreter,
         frozen(config),
         FrozenDict({item.address: item.roots for item in provided}),
+        FrozenDict({item.address: item.requested or item.roots for item in provided}),
     )
 
 

@@ -103,13 +103,16 @@ class ProvidedObjects:
     """All that one target brings into an image.
 
     ``references`` maps object names to the names they refer to; ``roots`` are the objects that the
-    target itself stands for. ``path`` is what the target's address means in ``config``.
+    target itself stands for, and ``requested`` those of them that it asks for, the rest being
+    there for these (all roots where it is empty). ``path`` is what the target's address means in
+    ``config``.
     """
 
     address: Address
     objects: Tuple[ProvidedObject, ...] = ()
     references: FrozenDict = field(default_factory=FrozenDict)
     roots: Tuple[str, ...] = ()
+    requested: Tuple[str, ...] = ()
     entries: Tuple[RootEntry, ...] = ()
     farms: Tuple[LinkFarm, ...] = ()
     application: Optional[ProvidedApplication] = None

@@ -40,6 +40,7 @@ from strata.closure.python.metadata import (
 from strata.closure.python.wheel import normalized, site_packages
 from strata.errors import StrataError
 from strata.model import ImageObject
+from strata.report.closure import uppermost
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ async def provide_pex_binary(
         tuple(objects),
         FrozenDict({key: tuple(sorted(value)) for key, value in references.items()}),
         roots=tuple(item.item.name for item in objects),
+        requested=uppermost((item.item.name for item in objects), references),
         application=ProvidedApplication(
             path,
             tuple(item.item.name for item in objects),

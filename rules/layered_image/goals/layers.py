@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 from enum import Enum
 from pathlib import Path
 from typing import Any, Dict
 
 from pants.core.util_rules.distdir import DistDir
 from pants.engine.console import Console
+from pants.engine.fs import CreateDigest, FileContent, Workspace
 from pants.engine.goal import Goal, GoalSubsystem, LineOriented
 from pants.engine.target import Targets
-from pants.option.option_types import EnumOption, IntOption
+from pants.option.option_types import BoolOption, EnumOption, IntOption
 from pants.util.strutil import softwrap
 
-from layered_image.engine import collect_rules, concurrently, goal_rule, implicitly
+from layered_image.engine import collect_rules, concurrently, create_digest, goal_rule, implicitly
 from layered_image.field_sets import LayeredImageFieldSet
 from layered_image.image import BuildImageRequest, build_layered_image
 from strata.report.layers import describe_images, render_table
+from strata.report.page import render_page
+
+logger = logging.getLogger(__name__)
 
 
 class LayersFormat(Enum):
@@ -37,6 +42,17 @@ class LayersSubsystem(LineOriented, GoalSubsystem):
 
     format = EnumOption(default=LayersFormat.TABLE, help="A table for people, or JSON.")
     width = IntOption(default=120, help="How many columns the table may have.")
+    html = BoolOption(
+        default=False,
+        help=softwrap(
+            """
+            Also write a page for browsers: `dist/<path>.layers.html`, beside what `package` writes
+            for the image, or `dist/layers.html` for several images. It shows sizes, why each object
+            is there, and what a push would send in comparison with the last build or with another
+            of the given images. It is one file that needs no network.
+            """
+        ),
+    )
 
 
 class Layers(Goal):
@@ -46,7 +62,11 @@ class Layers(Goal):
 
 @goal_rule
 async def show_layers(
-    targets: Targets, console: Console, subsystem: LayersSubsystem, dist: DistDir
+    targets: Targets,
+    console: Console,
+    subsystem: LayersSubsystem,
+    dist: DistDir,
+    workspace: Workspace,
 ) -> Layers:
     images = [target for target in targets if LayeredImageFieldSet.is_applicable(target)]
     if not images:
@@ -55,13 +75,18 @@ async def show_layers(
     built = await concurrently(
         build_layered_image(BuildImageRequest(image), **implicitly()) for image in images
     )
+    paths = {
+        image.address.spec: LayeredImageFieldSet.create(image).output_path.value_or_default(
+            file_ending="json"
+        )
+        for image in images
+    }
     before: Dict[str, Any] = {}
-    for image in images:
-        field_set = LayeredImageFieldSet.create(image)
+    for address, name in paths.items():
         # `dist` is no input of any build: a goal may look at what the last one left there.
-        path = Path(dist.relpath) / field_set.output_path.value_or_default(file_ending="json")
+        path = Path(dist.relpath) / name
         if path.is_file():
-            before[image.address.spec] = json.loads(path.read_text())
+            before[address] = json.loads(path.read_text(encoding="utf-8"))
     reports = {item.address.spec: json.loads(item.report) for item in built}
     described = describe_images(reports, before)
     with subsystem.line_oriented(console) as print_line:
@@ -69,6 +94,12 @@ async def show_layers(
             print_line(json.dumps(described, indent=2, ensure_ascii=False))
         else:
             print_line(render_table(described, subsystem.width))
+    if subsystem.html:
+        only = next(iter(paths.values()))[: -len(".json")] + "." if len(paths) == 1 else ""
+        page = FileContent(f"{only}layers.html", render_page(described, before).encode())
+        digest = await create_digest(CreateDigest([page]))
+        workspace.write_digest(digest, path_prefix=str(dist.relpath))
+        logger.info(f"Wrote {dist.relpath / page.path}")
     return Layers(exit_code=0)
 
 

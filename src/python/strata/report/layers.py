@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Set
 
+from strata.report.sizes import decimal_size
+
 _MEMBERS_SHOWN = 3
 _DIGEST_SHOWN = 12
 
@@ -56,7 +58,7 @@ def render_table(images: Mapping[str, Mapping[str, Any]], width: int) -> str:
         changed = [layer for layer in layers if layer["changed"]]
         if any(layer["changed"] is not None for layer in layers):
             size = sum(layer["size"] for layer in changed)
-            lines += ["", f"* changed since the last build: {len(changed)}, {_size(size)}"]
+            lines += ["", f"* changed since the last build: {len(changed)}, {decimal_size(size)}"]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -71,21 +73,11 @@ def _row(number: int, layer: Mapping[str, Any]) -> List[str]:
     return [
         f"{number}{'*' if layer['changed'] else ''}",
         layer["digest"].partition(":")[2][:_DIGEST_SHOWN],
-        _size(layer["uncompressed_size"]) if layer["uncompressed_size"] else "",
-        _size(layer["size"]),
+        decimal_size(layer["uncompressed_size"]) if layer["uncompressed_size"] else "",
+        decimal_size(layer["size"]),
         what,
         ", ".join(layer["shared_with"]) or "-",
     ]
-
-
-def _size(count: int) -> str:
-    """Bytes with a decimal unit."""
-    if count < 1000:
-        return f"{count} B"
-    value, units = count / 1000, ["kB", "MB", "GB"]
-    while value >= 1000 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.1f} {units[0]}"
 
 
 def _aligned(rows: List[List[str]], width: int) -> List[str]:
