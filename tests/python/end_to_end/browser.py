@@ -165,9 +165,7 @@ class Page:
     @property
     def complaints(self) -> List[Dict[str, Any]]:
         """Exceptions, messages of the console, and what the browser itself logged."""
-        return self.events(
-            "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"
-        )
+        return self.events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -206,14 +204,12 @@ class Page:
     def click(self, selector: str) -> None:
         point = self._middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
-            self._call(
-                "Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **point
-            )
+            self._call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **point)
 
     def screenshot(self, file: Path, whole: bool = True) -> None:
-        data = self._call(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=whole
-        )["data"]
+        data = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)[
+            "data"
+        ]
         file.write_bytes(base64.b64decode(data))
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """One self-contained page about images: what is in them, why, and what changed.
 
 The page asks nothing of any network: styles, scripts and data are in it, and its content security
-policy allows no others, by their hashes. It has the tables as plain HTML, so that it says what is in
-the layers without scripts too.
+policy allows no others, by their hashes. It has the tables as plain HTML, so that it says what is
+in the layers without scripts too.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _row(number: int, layer: Mapping[str, Any]) -> str:
     unpacked = layer["uncompressed_size"]
     sizes = f"{_size(layer['size'])}"
     if unpacked:
-        sizes += f'<br><span class="quiet">{_size(unpacked)} unpacked</span>'
+        sizes += f'<br><span class="quiet">{_size(unpacked)} uncompressed</span>'
     return (
         f'<tr><th scope="row">{number}{changed}</th>'
         f"<td>{_members(layer['members'])}{''.join(notes)}</td>"

@@ -4,7 +4,7 @@ const CHANGES = {
   changed: ["~", "changed"],
   added: ["+", "added"],
   removed: ["−", "removed"],
-  again: ["=", "as it was, pushed with its layer"],
+  again: ["=", "pushed again"],
 };
 
 const total = (layers) => layers.reduce((sum, layer) => sum + layer.size, 0);
@@ -28,7 +28,7 @@ function makeCompareView(container, data) {
   const [wanted, held] = [choice("wanted"), choice("held")];
   const result = element("div", { id: "result", role: "status" });
   container.append(
-    element("div", { class: "choices" }, element("label", {}, "If a registry has ", held), element("label", {}, "then pushing ", wanted)),
+    element("div", { class: "choices" }, element("label", {}, "To push ", wanted), element("label", {}, "to a registry that has ", held)),
     result,
   );
 
@@ -52,8 +52,8 @@ function makeCompareView(container, data) {
       "tr",
       { class: `change-${change}`, "data-name": name, "data-change": change },
       element("th", { scope: "row" }, name, element("span", { class: "quiet" }, ` ${versions}`)),
-      element("td", {}, element("span", { class: "sign", "aria-hidden": "true" }, CHANGES[change][0]), CHANGES[change][1]),
-      element("td", { class: "number" }, change === "again" ? size(to.size) : sizeChange(bytes)),
+      element("td", { class: "change" }, element("span", { class: "sign", "aria-hidden": "true" }, CHANGES[change][0]), CHANGES[change][1]),
+      element("td", { class: "number" }, change === "again" || !bytes ? size(to.size) : sizeChange(bytes)),
     );
   }
 
@@ -71,7 +71,7 @@ function makeCompareView(container, data) {
     const { pushed, unpacked, objects } = differenceOf(image, builds.get(held.value));
     const bytes = total(pushed.map(({ layer }) => layer));
     const all = total(image.layers);
-    const bar = element("div", { class: "bar", "aria-hidden": "true" }, element("div", {}));
+    const bar = element("div", { class: bytes ? "bar some" : "bar", "aria-hidden": "true" }, element("div", {}));
     bar.firstChild.style.width = `${all ? (bytes / all) * 100 : 0}%`;
     const counts = Object.keys(CHANGES)
       .map((change) => [objects.filter((object) => object.change === change).length, CHANGES[change][1]])
@@ -81,18 +81,19 @@ function makeCompareView(container, data) {
       element(
         "p",
         { class: "verdict" },
-        pushed.length ? "sends " : "sends no layer: all ",
-        pushed.length
-          ? [element("strong", { id: "pushed" }, size(bytes)), ` in ${plural(pushed.length, "layer")}, of `, size(all), ` in ${image.layers.length}.`]
-          : [`${image.layers.length} are there.`, element("data", { id: "pushed", value: "0", hidden: true })],
+        element("strong", { id: "pushed" }, size(bytes)),
+        pushed.length ? ` in ${plural(pushed.length, "layer")} would be sent, of ` : " would be sent: of ",
+        size(all),
+        ` in ${image.layers.length}`,
+        pushed.length ? "." : ", all are there.",
       ),
       bar,
       unpacked.length
-        ? element("p", {}, "A machine that has it unpacked fetches the same and unpacks ", element("strong", {}, plural(unpacked.length, "layer")), ": all from the lowest that differs.")
+        ? element("p", {}, "A machine that has unpacked that image fetches the same, and unpacks ", element("strong", { id: "unpacked" }, plural(unpacked.length, "layer")), ": the lowest that differs and all above it.")
         : "",
       element("p", { id: "counts" }, counts.length ? `Objects: ${counts.join(", ")}.` : "Objects: all as they were."),
       pushed.length ? table("pushed-layers", "Layers to push, the top one first", ["Layer", "Objects", "Size"], pushed.map(layerRow)) : "",
-      objects.length ? table("changed-objects", "Objects", ["Object", "What became of it", "Size"], objects.map(objectRow)) : "",
+      objects.length ? table("changed-objects", "Objects; what is pushed again is as it was, in a layer that is not", ["Object", "Change", "Size"], objects.map(objectRow)) : "",
     );
   }
 

@@ -33,7 +33,7 @@ function showDetails({ member, layer, number }) {
       fact("Unpacked", size(member.size), `, ${((member.size / all) * 100).toFixed(1)} % of the image`),
       member.files === undefined ? "" : fact("Files", String(member.files)),
       fact("Layer", `${number} of ${image.layers.length}`, members > 1 ? `, with ${plural(members - 1, "other")}` : ""),
-      fact("Layer, packed", size(layer.size)),
+      fact("Layer to pull", size(layer.size)),
       fact("Together because", layer.reason),
       layer.shared_with.length ? fact("Shared with", layer.shared_with.join(", ")) : "",
       layer.changed === null ? "" : fact("Last build", layer.changed ? "did not have this layer" : "had this layer"),
@@ -58,9 +58,15 @@ function zoom(number) {
   const shown = number ? boxes.filter((box) => box.number === number) : boxes;
   chosen = number && chosen.number === number ? chosen : shown[0].objects[0];
   byId("crumbs").replaceChildren(
-    number ? button("← All layers", () => zoomTo(0)) : "All layers",
-    number ? ` Layer ${number}: ${plural(shown[0].objects.length, "object")}, ` : `: ${sizeText(shown.reduce((sum, box) => sum + box.size, 0))}`,
-    number ? size(shown[0].size) : "",
+    number ? button("← All layers", () => zoomTo(0)) : "",
+    element(
+      "span",
+      {},
+      number ? `Layer ${number}: ` : "All layers: ",
+      plural(shown.reduce((sum, box) => sum + box.objects.length, 0), "object"),
+      ", ",
+      size(shown.reduce((sum, box) => sum + box.size, 0)),
+    ),
   );
   treemap.show(shown, chosen.key);
   showDetails(chosen);
@@ -86,7 +92,7 @@ function showImage(address) {
   byId("title").textContent = address;
   byId("tags").textContent = image.references.join(", ");
   const objects = image.layers.reduce((sum, layer) => sum + layer.members.length, 0);
-  const unpacked = image.layers.reduce((sum, layer) => sum + layer.uncompressed_size, 0);
+  const unpacked = boxes.reduce((sum, box) => sum + box.size, 0);
   byId("facts").replaceChildren(
     ...fact("Layers", String(image.layers.length)),
     ...fact("Objects", String(objects)),
@@ -111,4 +117,7 @@ const picker = byId("image");
 picker.append(...addresses.map((address) => element("option", { value: address }, address)));
 picker.addEventListener("change", () => showImage(picker.value));
 byId("picker").hidden = addresses.length < 2;
-showImage(addresses[0]);
+// Whoever has just changed something wants to see that.
+const changed = addresses.find((address) => data.images[address].layers.some((layer) => layer.changed));
+picker.value = changed || addresses[0];
+showImage(picker.value);

@@ -46,15 +46,22 @@ function makeWhyView({ search, found, matches, reasons }) {
       return [element("p", {}, text)];
     }
     const paths = pathsTo(closure, name);
+    if (!paths.length) return [element("p", {}, "No target of the contents leads to it.")];
     const referred = closure.references.get(name);
     const referrers = closure.referrers.get(name);
     const items = paths.map((path) => element("li", {}, element("ol", { class: "path" }, path.map((_, i) => step(path, i)))));
     return [
-      element("h4", {}, paths.length > 1 ? `${paths.length} reasons, the shortest first` : "One reason"),
-      ...listOf("ol", items, PATHS_SHOWN, { class: "paths" }),
-      paths.length
-        ? graphFigure(paths.slice(0, PATHS_SHOWN), referred.slice(0, NEIGHBOURS_SHOWN), choose)
-        : "",
+      element(
+        "div",
+        { class: "panes even" },
+        element(
+          "div",
+          {},
+          element("h4", {}, paths.length > 1 ? `${paths.length} reasons, the shortest first` : "One reason"),
+          ...listOf("ol", items, PATHS_SHOWN, { class: "paths" }),
+        ),
+        graphFigure(paths.slice(0, PATHS_SHOWN), referred.slice(0, NEIGHBOURS_SHOWN), choose),
+      ),
       element(
         "div",
         { class: "panes even" },
