@@ -184,6 +184,10 @@ def _references(
     a dependency on all that it stands for.
     """
     by_address = {target.address: target for target in closure}
+    # Not the generators are in a closure, but what they generate.
+    generated: Dict[Address, List[Address]] = defaultdict(list)
+    for address in by_address:
+        generated[address.maybe_convert_to_target_generator()].append(address)
     references: Dict[str, Set[str]] = defaultdict(set)
     requirements: Dict[str, Set[str]] = defaultdict(set)
     for target in closure:
@@ -194,13 +198,16 @@ def _references(
         seen: Set[Address] = set()
         while pending:
             address = pending.pop()
-            needed = by_address.get(address)
-            if address in seen or needed is None:
+            if address in seen:
                 continue
             seen.add(address)
             other = names.get(address.maybe_convert_to_target_generator())
             if other is not None:
                 references[name].add(other)
+                continue
+            needed = by_address.get(address)
+            if needed is None:
+                pending.extend(generated[address])
                 continue
             texts = _requirement_texts(needed)
             requirements[name].update(texts)

@@ -34,6 +34,40 @@ _ARGUMENTS = (
 )
 
 
+# Every visible text with its contrast to what is painted below it (WCAG 2.1, "contrast ratio").
+_CONTRASTS = """
+(() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const channels = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (rgb) => rgb.slice(0, 3)
+    .map((value) => value / 255)
+    .map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
+    let below = node;
+    let ground = channels(getComputedStyle(below).backgroundColor);
+    while (ground[3] < 255) {
+      below = below.parentElement;
+      ground = channels(getComputedStyle(below).backgroundColor);
+    }
+    const pair = [luminance(channels(getComputedStyle(node).color)), luminance(ground)];
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    found.push({text: texts.currentNode.data.trim(), ratio});
+  }
+  return found;
+})()
+"""
+
+
 class BrowserError(Exception):
     """What Chromium refused, or what a script in a page threw."""
 
@@ -167,6 +201,10 @@ class Page:
         """Exceptions, messages of the console, and what the browser itself logged."""
         return self.events("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
 
+    def contrasts(self) -> List[Dict[str, Any]]:
+        """Visible texts, each with the ratio of its contrast."""
+        return self.run(_CONTRASTS)  # type: ignore[no-any-return]
+
     def press(self, *keys: str) -> None:
         for key in keys:
             text = {"text": "\r"} if key == "Enter" else {}
@@ -202,6 +240,8 @@ class Page:
         self._call("Input.dispatchMouseEvent", type="mouseMoved", **self._middle(selector))
 
     def click(self, selector: str) -> None:
+        """The mouse over the middle of an element, and its left button."""
+        self.hover(selector)
         point = self._middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **point)

@@ -7,7 +7,9 @@ from typing import Iterator
 
 import pytest
 
+from end_to_end.browser import Browser
 from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.tools import require
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> PantsCheckout:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[PantsCheckout]:
     yield PantsCheckout(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    require("chromium")
+    started = Browser(tmp_path_factory.mktemp("browser") / "profile")
+    yield started
+    started.close()
