@@ -18,7 +18,18 @@ from typing import Any, List, Mapping
 from strata.report.sizes import decimal_size
 
 #: One program, in the order in which its parts build on each other.
-_SCRIPTS = ("elements", "squarify", "treemap", "paths", "graph", "why", "difference", "compare")
+_SCRIPTS = (
+    "elements",
+    "squarify",
+    "treemap",
+    "paths",
+    "graph",
+    "why",
+    "difference",
+    "compare",
+    "main",
+)
+_STYLES = ("base", "treemap", "closure", "tables")
 _MEMBERS_SHOWN = 6
 
 
@@ -30,8 +41,10 @@ def render_page(
     ``before`` holds reports of earlier builds by address, to compare with. Equal arguments give
     equal text.
     """
-    script = '(() => {\n"use strict";\n' + "\n".join(map(_script, (*_SCRIPTS, "main"))) + "})();\n"
-    style = _asset("page.css")
+    script = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    # A function of its own, so that nothing of it meets what browsers name.
+    script = f'(() => {{\n"use strict";\n{script}}})();\n'
+    style = "\n".join(_asset(f"{name}.css") for name in _STYLES)
     data = {"images": images, "before": before}
     return Template(_asset("page.html")).substitute(
         title=escape(", ".join(images)),
@@ -42,10 +55,6 @@ def render_page(
         data=_embedded_json(data),
         tables="\n".join(_table(address, image) for address, image in images.items()),
     )
-
-
-def _script(name: str) -> str:
-    return _asset(f"{name}.js")
 
 
 def _asset(name: str) -> str:

@@ -7,7 +7,11 @@ function objectsOf(image) {
   for (const layer of image.layers) {
     for (const member of layer.members) {
       const known = Object.prototype.hasOwnProperty.call(contents, member.name);
-      result.set(member.name, { member, layer, content: known ? contents[member.name].content : "" });
+      result.set(member.name, {
+        member,
+        layer,
+        content: known ? contents[member.name].content : "",
+      });
     }
   }
   return result;
@@ -30,14 +34,16 @@ function differenceOf(image, held) {
   const there = new Set(held.layers.map((layer) => layer.digest));
   const pushed = new Map();
   image.layers.forEach((layer, index) => {
-    if (!there.has(layer.digest) && !pushed.has(layer.digest)) pushed.set(layer.digest, { layer, number: index + 1 });
+    if (!there.has(layer.digest) && !pushed.has(layer.digest))
+      pushed.set(layer.digest, { layer, number: index + 1 });
   });
   let common = 0;
   while (
     common < image.layers.length &&
     common < held.layers.length &&
     image.layers[common].diff_id === held.layers[common].diff_id
-  ) common += 1;
+  )
+    common += 1;
 
   const before = objectsOf(held);
   const after = objectsOf(image);
@@ -46,15 +52,24 @@ function differenceOf(image, held) {
     const was = before.get(name);
     if (!was) objects.push({ name, change: "added", to: is.member, bytes: is.member.size });
     else if (isChanged(was, is)) {
-      objects.push({ name, change: "changed", from: was.member, to: is.member, bytes: is.member.size - was.member.size });
+      objects.push({
+        name,
+        change: "changed",
+        from: was.member,
+        to: is.member,
+        bytes: is.member.size - was.member.size,
+      });
     } else if (pushed.has(is.layer.digest)) {
       objects.push({ name, change: "again", from: was.member, to: is.member, bytes: 0 });
     }
   }
   for (const [name, was] of before) {
-    if (!after.has(name)) objects.push({ name, change: "removed", from: was.member, bytes: -was.member.size });
+    if (!after.has(name))
+      objects.push({ name, change: "removed", from: was.member, bytes: -was.member.size });
   }
   const order = ["changed", "added", "removed", "again"];
-  objects.sort((a, b) => order.indexOf(a.change) - order.indexOf(b.change) || (a.name < b.name ? -1 : 1));
+  objects.sort(
+    (a, b) => order.indexOf(a.change) - order.indexOf(b.change) || (a.name < b.name ? -1 : 1),
+  );
   return { pushed: [...pushed.values()].reverse(), unpacked: image.layers.slice(common), objects };
 }

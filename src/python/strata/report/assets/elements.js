@@ -30,8 +30,7 @@ function sizeText(count) {
 }
 
 /** A size that has its exact number of bytes in it. */
-const size = (count) =>
-  element("data", { value: count, title: `${count} bytes` }, sizeText(count));
+const size = (count) => element("data", { value: count, title: `${count} bytes` }, sizeText(count));
 
 /** A size with its sign in front: the difference of two. */
 const sizeChange = (count) =>

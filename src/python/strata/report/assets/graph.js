@@ -13,7 +13,11 @@ function rowsOf(paths, below) {
     path.forEach((name, index) => {
       const key = index ? `object ${name}` : `address ${name}`;
       // Ways are shortest, so an object has one depth; the end is below all.
-      depths.set(key, { name, isAddress: index === 0, depth: name === end && index ? last : index });
+      depths.set(key, {
+        name,
+        isAddress: index === 0,
+        depth: name === end && index ? last : index,
+      });
       if (!index) return;
       const before = `${index === 1 ? "address" : "object"} ${path[index - 1]}`;
       const edge = `${before} → ${key}`;
@@ -27,7 +31,8 @@ function rowsOf(paths, below) {
     edges.set(key, { from: `object ${end}`, to: key, first: false });
   }
   const rows = [];
-  for (const [key, node] of depths) (rows[node.depth] = rows[node.depth] || []).push({ key, ...node });
+  for (const [key, node] of depths)
+    (rows[node.depth] = rows[node.depth] || []).push({ key, ...node });
   return { rows: rows.filter(Boolean), edges: [...edges.values()], end };
 }
 

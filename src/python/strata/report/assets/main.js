@@ -13,7 +13,12 @@ const treemap = makeTreemap(byId("treemap"), {
     showDetails(object);
   },
 });
-const why = makeWhyView({ search: byId("search"), found: byId("found"), matches: byId("matches"), reasons: byId("reasons") });
+const why = makeWhyView({
+  search: byId("search"),
+  found: byId("found"),
+  matches: byId("matches"),
+  reasons: byId("reasons"),
+});
 const compare = makeCompareView(byId("difference"), data);
 
 function fact(name, ...value) {
@@ -30,13 +35,23 @@ function showDetails({ member, layer, number }) {
       {},
       fact("Kind", kindText(kindOf(member.name))),
       member.version ? fact("Version", member.version) : "",
-      fact("Unpacked", size(member.size), `, ${((member.size / all) * 100).toFixed(1)} % of the image`),
+      fact(
+        "Unpacked",
+        size(member.size),
+        `, ${((member.size / all) * 100).toFixed(1)} % of the image`,
+      ),
       member.files === undefined ? "" : fact("Files", String(member.files)),
-      fact("Layer", `${number} of ${image.layers.length}`, members > 1 ? `, with ${plural(members - 1, "other")}` : ""),
+      fact(
+        "Layer",
+        `${number} of ${image.layers.length}`,
+        members > 1 ? `, with ${plural(members - 1, "other")}` : "",
+      ),
       fact("Layer to pull", size(layer.size)),
       fact("Together because", layer.reason),
       layer.shared_with.length ? fact("Shared with", layer.shared_with.join(", ")) : "",
-      layer.changed === null ? "" : fact("Last build", layer.changed ? "did not have this layer" : "had this layer"),
+      layer.changed === null
+        ? ""
+        : fact("Last build", layer.changed ? "did not have this layer" : "had this layer"),
     ),
     element(
       "p",
@@ -63,7 +78,10 @@ function zoom(number) {
       "span",
       {},
       number ? `Layer ${number}: ` : "All layers: ",
-      plural(shown.reduce((sum, box) => sum + box.objects.length, 0), "object"),
+      plural(
+        shown.reduce((sum, box) => sum + box.objects.length, 0),
+        "object",
+      ),
       ", ",
       size(shown.reduce((sum, box) => sum + box.size, 0)),
     ),
@@ -78,11 +96,20 @@ function zoomTo(number) {
 }
 
 function showLegend() {
-  const kinds = new Set(boxes.flatMap((box) => box.objects.map(({ member }) => kindOf(member.name))));
+  const kinds = new Set(
+    boxes.flatMap((box) => box.objects.map(({ member }) => kindOf(member.name))),
+  );
   byId("legend").replaceChildren(
-    ...[...kinds].sort().map((kind) =>
-      element("li", {}, element("span", { class: `swatch kind-${kind}`, "aria-hidden": "true" }), kindText(kind)),
-    ),
+    ...[...kinds]
+      .sort()
+      .map((kind) =>
+        element(
+          "li",
+          {},
+          element("span", { class: `swatch kind-${kind}`, "aria-hidden": "true" }),
+          kindText(kind),
+        ),
+      ),
   );
 }
 
@@ -118,6 +145,8 @@ picker.append(...addresses.map((address) => element("option", { value: address }
 picker.addEventListener("change", () => showImage(picker.value));
 byId("picker").hidden = addresses.length < 2;
 // Whoever has just changed something wants to see that.
-const changed = addresses.find((address) => data.images[address].layers.some((layer) => layer.changed));
+const changed = addresses.find((address) =>
+  data.images[address].layers.some((layer) => layer.changed),
+);
 picker.value = changed || addresses[0];
 showImage(picker.value);

@@ -3,7 +3,9 @@
 /** An image's closure with what refers to each object; of reports without one it is empty. */
 function closureOf(image) {
   const { roots = {}, objects = {} } = image.closure || {};
-  const references = new Map(Object.entries(objects).map(([name, item]) => [name, item.references]));
+  const references = new Map(
+    Object.entries(objects).map(([name, item]) => [name, item.references]),
+  );
   const referrers = new Map([...references.keys()].map((name) => [name, []]));
   for (const [name, targets] of references) {
     for (const target of targets) if (referrers.has(target)) referrers.get(target).push(name);

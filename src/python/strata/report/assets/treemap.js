@@ -6,7 +6,13 @@ function boxesOf(image) {
     .map((layer, index) => {
       const members = layer.members.length
         ? layer.members
-        : [{ name: "base: a layer of the base image", version: "", size: layer.uncompressed_size || layer.size }];
+        : [
+            {
+              name: "base: a layer of the base image",
+              version: "",
+              size: layer.uncompressed_size || layer.size,
+            },
+          ];
       const objects = members
         .filter((member) => member.size > 0)
         .map((member) => ({ key: `${index} ${member.name}`, member, layer, number: index + 1 }))
@@ -62,13 +68,21 @@ function makeTreemap(container, { onshow, onchoose }) {
     const focused = cells.find((other) => other.node === document.activeElement);
     const total = boxes.reduce((sum, box) => sum + box.size, 0);
     cells = [];
-    const outer = squarify(boxes.map((box) => box.size), width, height);
+    const outer = squarify(
+      boxes.map((box) => box.size),
+      width,
+      height,
+    );
     container.replaceChildren(
       ...boxes.map((box, index) => {
         const frame = outer[index];
         const layer = element("div", { class: "layer", "data-layer": box.number });
         place(layer, frame, width, height);
-        const inner = squarify(box.objects.map((object) => object.member.size), frame.width, frame.height);
+        const inner = squarify(
+          box.objects.map((object) => object.member.size),
+          frame.width,
+          frame.height,
+        );
         box.objects.forEach((object, position) => {
           const rectangle = inner[position];
           const node = cell(object, rectangle, total);
@@ -93,13 +107,16 @@ function makeTreemap(container, { onshow, onchoose }) {
 
   function choose(object) {
     chosen = object.key;
-    for (const other of cells) other.node.setAttribute("aria-pressed", String(other.object.key === chosen));
+    for (const other of cells)
+      other.node.setAttribute("aria-pressed", String(other.object.key === chosen));
     onchoose(object);
   }
 
   // The nearest box in the arrow's direction; what lies aside counts as farther away.
   function neighbour(from, key) {
-    const along = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    const along = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
+      key
+    ];
     if (!along) return undefined;
     let best;
     for (const other of cells) {
