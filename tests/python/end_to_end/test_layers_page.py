@@ -215,7 +215,7 @@ def test_what_became_of_objects(opened: Any) -> None:
 
 def test_equal_builds_push_nothing(opened: Any) -> None:
     page = opened({ADDRESS: IMAGE}, {ADDRESS: IMAGE})
-    assert text(page, ".verdict") == "0 B would be sent: of 2.0 kB in 2, all are there."
+    assert text(page, ".verdict") == "0 B would be sent: of 2.0 kB in 2 layers, all are there."
     assert text(page, "#counts") == "Objects: all as they were."
 
 

@@ -131,7 +131,7 @@ function makeCompareView(container, data) {
           ? ` in ${plural(pushed.length, "layer")} would be sent, of `
           : " would be sent: of ",
         size(all),
-        ` in ${image.layers.length}`,
+        ` in ${plural(image.layers.length, "layer")}`,
         pushed.length ? "." : ", all are there.",
       ),
       bar,
