@@ -56,7 +56,7 @@ function makeWhyView({ search, found, matches, reasons }) {
     if (!closure.references.has(name)) {
       const text =
         name === "customisation"
-          ? "Made for this image: the links that put objects in their places, and what the target declares."
+          ? "Made for this image: the links that put objects in their places, what the target declares, and what its commands changed."
           : "The report does not say: it is part of a base image, or was written by an older release.";
       return [element("p", {}, text)];
     }
