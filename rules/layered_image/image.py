@@ -31,8 +31,10 @@ from layered_image.base import (
 )
 from layered_image.closure.collect import ImageClosure, ImageClosureRequest, find_image_closure
 from layered_image.closure.provider import ProvidedObject
+from layered_image.command_process import LowerLayer
 from layered_image.command_target_types import has_commands
-from layered_image.commands import CommandsRequest, LowerLayer, commands_error, run_commands
+from layered_image.commands import CommandsRequest, commands_error, run_commands
+from layered_image.configuration import ConfigurationRequest, configure_packages
 from layered_image.engine import (
     collect_rules,
     concurrently,
@@ -150,7 +152,7 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
     if "now" in (created, mtime):
         clock = await read_clock(ClockRequest(), **implicitly())
         now = clock.seconds
-    plan, links_only = _plans(target, closure, len(base.layers))
+    plan, links_only = _plans(target, closure, len(base.layers) + bool(closure.configured))
 
     interpreter = None
     wanted = target[LayeredImageBytecodeField].value
@@ -198,10 +200,23 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
     if customisation.error:
         raise LayeredImageError(address, customisation.error)
     _check_owners(target, [*built, customisation])
-    layers = built[: len(plan)]
+    layers = list(zip(built[: len(plan)], (planned.reason for planned in plan)))
+    base_layers = _base_layers(request.base, base)
+    if closure.configured:
+        configuration = await configure_packages(
+            ConfigurationRequest(
+                address,
+                tuple(item for item in closure.objects if item.item.name in closure.configured),
+                closure.entries,
+                settings,
+                (*base_layers, *_holding(closure.configured, plan, built)),
+            ),
+            **implicitly(),
+        )
+        layers.append((configuration, "what the scripts of Debian packages changed"))
     top_reason = "links into the store and declared entries"
     if commands:
-        lower = (*_base_layers(request.base, base), *(_lower_layer(layer) for layer in layers))
+        lower = (*base_layers, *(_lower_layer(layer) for layer, _ in layers))
         customisation = await run_commands(
             CommandsRequest(target, settings, customisation, lower), **implicitly()
         )
@@ -213,15 +228,12 @@ async def build_image_on_base(request: ImageOnBaseRequest, platform: Platform) -
         closure.config,
         parse_timestamp(created or "", now),
         base,
-        [
-            *zip(layers, (planned.reason for planned in plan)),
-            (customisation, top_reason),
-        ],
+        [*layers, (customisation, top_reason)],
     )
     metadata = await create_digest(
         CreateDigest(FileContent(path, content) for path, content in image.files.items())
     )
-    digests = [metadata, *(layer.blobs for layer in layers), customisation.blobs]
+    digests = [metadata, *(layer.blobs for layer, _ in layers), customisation.blobs]
     if request.base is not None:
         digests.append(
             await digest_subset_to_digest(
@@ -326,6 +338,17 @@ def _base_layers(loaded: Optional[LoadedBase], base: BaseImage) -> Tuple[LowerLa
 def _lower_layer(layer: BuiltLayer) -> LowerLayer:
     metadata = json.loads(layer.metadata)
     return LowerLayer(layer.blobs, blob_path(metadata["digest"]), metadata["diff_id"])
+
+
+def _holding(
+    names: Tuple[str, ...], plan: List[PlannedLayer], built: List[BuiltLayer]
+) -> List[LowerLayer]:
+    """The layers that have any of the objects ``names``."""
+    return [
+        _lower_layer(layer)
+        for planned, layer in zip(plan, built)
+        if not set(names).isdisjoint(planned.members)
+    ]
 
 
 def _described_closure(closure: ImageClosure, base: Optional[LoadedBase]) -> Dict[str, Any]:

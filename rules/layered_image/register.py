@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from layered_image import archive, base, commands, image, layers, strata_process
+from layered_image import (
+    archive,
+    base,
+    command_process,
+    command_tools,
+    commands,
+    configuration,
+    image,
+    layers,
+    strata_process,
+)
 from layered_image.closure import collect, debian, packages, provider, python, root
 from layered_image.closure.debian_target_types import DebianPackagesTarget
 from layered_image.closure.root_target_types import (
@@ -14,7 +24,7 @@ from layered_image.closure.root_target_types import (
 )
 from layered_image.derived_target_types import ImageRootTarget, MergedImagesTarget
 from layered_image.engine import collect_rules
-from layered_image.goals import debian_lock, package, package_derived, run
+from layered_image.goals import check_namespaces, debian_lock, package, package_derived, run
 from layered_image.goals import layers as layers_goal
 from layered_image.target_types import LayeredImageTarget
 
@@ -38,8 +48,12 @@ def rules():
         *collect_rules(vars(provider)),
         *archive.rules(),
         *base.rules(),
+        *check_namespaces.rules(),
         *collect.rules(),
+        *command_process.rules(),
+        *command_tools.rules(),
         *commands.rules(),
+        *configuration.rules(),
         *debian.rules(),
         *debian_lock.rules(),
         *image.rules(),

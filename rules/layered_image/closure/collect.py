@@ -70,6 +70,8 @@ class ImageClosure:
     roots: FrozenDict
     # What each asks for, for people who want to know why an object is there.
     requested: FrozenDict
+    # Debian packages whose maintainer scripts run.
+    configured: Tuple[str, ...]
 
 
 @rule(desc="Find the closure of an image", level=LogLevel.DEBUG)
@@ -206,6 +208,7 @@ def _merged(
         frozen(config),
         FrozenDict({item.address: item.roots for item in provided}),
         FrozenDict({item.address: item.requested or item.roots for item in provided}),
+        tuple(sorted({name for item in provided for name in item.configured})),
     )
 
 

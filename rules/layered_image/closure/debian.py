@@ -26,6 +26,7 @@ from pants.util.logging import LogLevel
 from layered_image.closure.debian_target_types import (
     DebianArchitectureField,
     DebianComponentsField,
+    DebianConfigureField,
     DebianLockField,
     DebianPackagesField,
     DebianSuitesField,
@@ -54,6 +55,8 @@ from strata.closure.debian.lock import DebianLock, LockedPackage, parse_lock, st
 from strata.errors import StrataError
 from strata.model import ImageObject
 
+#: Links of a root whose /usr is merged (Debian since 12), to folders below it.
+MERGED_USR = FrozenDict({name: f"usr/{name}" for name in ("bin", "lib", "sbin", "lib64")})
 _GOARCH = {"i386": "386", "armhf": "arm", "armel": "arm", "ppc64el": "ppc64le"}
 
 
@@ -122,6 +125,7 @@ async def load_lock(request: LoadedLockRequest) -> LoadedLock:
         target[DebianArchitectureField].value or "",
         target[DebianSuitesField].value or (),
         target[DebianComponentsField].value or (),
+        bool(target[DebianConfigureField].value),
     )
     if stale:
         raise LayeredImageError(
@@ -231,14 +235,16 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
             ProvidedObject(item, "debian", result.digest, source=f"content/{result.file_name}")
         )
         references[item.name] = tuple(f"debian:{name}" for name in package.depends)
-    links = [("bin", "usr/bin"), ("lib", "usr/lib"), ("sbin", "usr/sbin")]
-    if lock.architecture == "amd64":
-        # The dynamic loader's path in every x86-64 program.
-        links.append(("lib64", "usr/lib64"))
+    # The last has the dynamic loader's path in every x86-64 program, and in no other.
+    links = [
+        link for link in MERGED_USR.items() if link[0] != "lib64" or lock.architecture == "amd64"
+    ]
+    configured = bool(request.target[DebianConfigureField].value)
     return ProvidedObjects(
         address,
         tuple(objects),
         FrozenDict(references),
+        configured=tuple(item.item.name for item in objects) if configured else (),
         roots=tuple(f"debian:{name}" for name in lock.requested),
         entries=tuple(RootEntry(path, "symlink", 0o777, target=to) for path, to in links),
     )

@@ -7,6 +7,7 @@ from typing import Any, Optional, Tuple
 from pants.engine.addresses import Address
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
+    BoolField,
     StringField,
     StringSequenceField,
     Target,
@@ -62,6 +63,23 @@ class DebianArchitectureField(StringField):
     help = "The packages' architecture, as Debian names it: `amd64`, `arm64`, `armhf` and so on."
 
 
+class DebianConfigureField(BoolField):
+    alias = "configure"
+    default = False
+    help = softwrap(
+        """
+        Whether the packages' maintainer scripts run, as they do when `dpkg` installs packages: in
+        the image, as root of a user namespace. What they change becomes a layer of its own below
+        the customisation layer.
+
+        Maintainer scripts may call any essential package without depending on it, so the lock has
+        those too: run `generate-debian-lockfiles` after a change of this field.
+
+        Example: `configure=True`
+        """
+    )
+
+
 class DebianPackagesTarget(Target):
     alias = "debian_packages"
     core_fields = (
@@ -71,13 +89,14 @@ class DebianPackagesTarget(Target):
         DebianSuitesField,
         DebianComponentsField,
         DebianArchitectureField,
+        DebianConfigureField,
     )
     help = softwrap(
         """
         Debian packages for the `contents` of a `layered_image`, pinned by a lock file.
 
-        Their maintainer scripts do not run: what those would have made is declared with
-        `image_users`, `image_certificates`, `image_directory` and `image_symlink`.
+        Their maintainer scripts do not run unless `configure` is set: what those would have made is
+        declared with `image_users`, `image_certificates`, `image_directory` and `image_symlink`.
 
         Example:
 

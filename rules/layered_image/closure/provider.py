@@ -104,8 +104,8 @@ class ProvidedObjects:
 
     ``references`` maps object names to the names they refer to; ``roots`` are the objects that the
     target itself stands for, and ``requested`` those of them that it asks for, the rest being
-    there for these (all roots where it is empty). ``path`` is what the target's address means in
-    ``config``.
+    there for these (all roots where it is empty). ``configured`` are Debian packages whose
+    maintainer scripts run. ``path`` is what the target's address means in ``config``.
     """
 
     address: Address
@@ -113,6 +113,7 @@ class ProvidedObjects:
     references: FrozenDict = field(default_factory=FrozenDict)
     roots: Tuple[str, ...] = ()
     requested: Tuple[str, ...] = ()
+    configured: Tuple[str, ...] = ()
     entries: Tuple[RootEntry, ...] = ()
     farms: Tuple[LinkFarm, ...] = ()
     application: Optional[ProvidedApplication] = None

@@ -17,6 +17,7 @@ from layered_image.closure.debian import lock_path
 from layered_image.closure.debian_target_types import (
     DebianArchitectureField,
     DebianComponentsField,
+    DebianConfigureField,
     DebianLockField,
     DebianPackagesField,
     DebianSuitesField,
@@ -60,6 +61,7 @@ async def generate_debian_lock(
         "components": target[DebianComponentsField].value or (),
         "architecture": target[DebianArchitectureField].value,
         "mirrors": {s: options.debian_mirrors[s] for s in suites if s in options.debian_mirrors},
+        "essential": target[DebianConfigureField].value,
         "keyring": None,
         "output": path,
     }

@@ -25,6 +25,7 @@ COMMANDS = {
     "base": "strata.commands.base",
     "clock": "strata.commands.clock",
     "run-commands": "strata.commands.run_commands",
+    "check-namespaces": "strata.commands.check_namespaces",
     "archive": "strata.commands.archive",
     "debian-lock": "strata.commands.debian_lock",
     "debian-mirrors": "strata.commands.debian_mirrors",

@@ -25,14 +25,19 @@ PYTHON = "/usr/bin/python3"
 USER = 54321
 _FIRST_SUBORDINATE = 700000
 
-#: Who runs the commands, and how the engine is told to isolate them.
-WAYS: Mapping[str, Tuple[int, str]] = {
-    "full map": (0, "full"),
-    "subordinate ids": (USER, "subordinate"),
-    "single id": (USER, "single"),
-    "root without user namespaces": (0, "root"),
-    "root without namespaces": (0, "plain"),
-    "user without namespaces": (USER, "plain"),
+#: Who runs the commands, and what the engine is told of how to isolate them.
+WAYS: Mapping[str, Tuple[int, Mapping[str, str]]] = {
+    "full map": (0, {"STRATA_ISOLATION": "full"}),
+    "subordinate ids": (USER, {"STRATA_ISOLATION": "subordinate"}),
+    "single id": (USER, {"STRATA_ISOLATION": "single"}),
+    "root without user namespaces": (0, {"STRATA_ISOLATION": "root"}),
+    "root without namespaces": (0, {"STRATA_ISOLATION": "plain"}),
+    "user without namespaces": (USER, {"STRATA_ISOLATION": "plain"}),
+}
+#: The same on a kernel that lays no tree over another one.
+WAYS_TO_COPY: Mapping[str, Tuple[int, Mapping[str, str]]] = {
+    f"{way}, no overlays": (WAYS[way][0], {**WAYS[way][1], "STRATA_OVERLAYS": "never"})
+    for way in ("full map", "single id")
 }
 #: Those that can make the image the root folder.
 WAYS_INTO_IMAGE = tuple(way for way in WAYS if way != "user without namespaces")
@@ -108,7 +113,7 @@ class Machine:
         **changes: Any,
     ) -> Tuple[List[str], Path, Dict[str, str]]:
         """A command line, the folder to run it in, and its environment."""
-        user, isolation = WAYS[way]
+        user, isolation = {**WAYS, **WAYS_TO_COPY}[way]
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()
@@ -116,6 +121,7 @@ class Machine:
         cache = self.folder / f"cache-{user}"
         field = "fakeroot_commands"
         spec = {
+            "name": "customisation",
             "customisation": "customisation.tar",
             "cache": str(cache),
             "network": False,
@@ -126,6 +132,7 @@ class Machine:
             "scripts": [{"field": field, "text": script, "as_root": True, "in_image": in_image}],
             "tools": [],
             "packaged_tools": [],
+            "files": [],
             "environment": {},
             "timeout": 60,
             "memory": "50%",
@@ -144,7 +151,7 @@ class Machine:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "PYTHONPATH": str(self.folder / "engine"),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "STRATA_ISOLATION": isolation,
+            **isolation,
         }
         return command, folder, environment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, Machine
+from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, WAYS_TO_COPY, Machine
 from strata.archive.entry import Entry, EntryType, directory, symlink
 
 TREE = (
@@ -100,7 +100,7 @@ def test_in_the_customisation_tree(machine: Machine, way: str) -> None:
     assert found.blob == expected.blob
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS_INTO_IMAGE if way != "full map"])
+@pytest.mark.parametrize("way", [*WAYS_INTO_IMAGE[1:], *WAYS_TO_COPY])
 def test_in_the_image(machine: Machine, way: str) -> None:
     layers = [machine.layer(*LOWER), machine.layer(Entry("etc/other", content=b"other"))]
     arguments = {"in_image": True, "layers": layers, "entries": TREE, "tools": TOOLS}

@@ -1,4 +1,8 @@
-"""``strata run-commands``: runs an image's commands, and writes the layer that they leave."""
+"""``strata run-commands``: runs an image's commands, and writes the layer that they leave.
+
+Writes ``blob``, ``layer.json`` (what the image needs to know about the layer) and ``changes.json``
+(the paths in it).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from strata.archive.compression import Compression
 from strata.archive.entry import Entry, EntryType
@@ -17,7 +21,8 @@ from strata.errors import StrataError
 from strata.namespace.isolation import run_isolated
 from strata.namespace.layer_cache import PackedLayer
 from strata.namespace.machine import choose_isolation
-from strata.namespace.session import Script, Session, Settings, Tool
+from strata.namespace.session import Session
+from strata.namespace.settings import Script, Settings, Tool
 
 #: Where this machine's programs are looked for.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,16 +68,18 @@ def run(spec: Dict[str, Any], out: Path) -> None:
 def _write(entries: List[Entry], spec: Dict[str, Any], out: Path) -> None:
     blob = write_layer(entries, out / "blob", Compression(spec["compression"]), spec["mtime"])
     size = sum(entry.size for entry in entries)
-    members = [{"name": "customisation", "version": "", "size": size, "files": len(entries)}]
+    members = [{"name": spec["name"], "version": "", "size": size, "files": len(entries)}]
     write_json(out / "layer.json", {**blob.__dict__, "members": members, "owners": spec["owners"]})
+    write_json(out / "changes.json", [entry.path for entry in entries])
 
 
 def _settings(spec: Dict[str, Any]) -> Settings:
     return Settings(
         tuple(Script(**script) for script in spec["scripts"]),
-        tuple(Tool(tool["name"], Path(tool["path"]).absolute()) for tool in spec["packaged_tools"]),
+        _files(spec["packaged_tools"]),
         tuple(Tool(name, _program(name)) for name in spec["tools"]),
         tuple(Tool(name, Path(path)) for name in USUAL_TOOLS if (path := _found(name)) is not None),
+        _files(spec["files"]),
         _program("bash"),
         spec["environment"],
         spec["timeout"],
@@ -87,6 +94,10 @@ def _settings(spec: Dict[str, Any]) -> Settings:
             for path, mode, uid, gid in spec["parents"]
         ),
     )
+
+
+def _files(named: List[Dict[str, str]]) -> Tuple[Tool, ...]:
+    return tuple(Tool(item["name"], Path(item["path"]).absolute()) for item in named)
 
 
 def _found(name: str) -> Optional[str]:

@@ -50,30 +50,27 @@ class LayerCache:
 
     def unpack(self, layers: Sequence[PackedLayer]) -> List[UnpackedLayer]:
         """Raises StrataError if there is no room, with nothing left behind."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return [self._unpacked(layer) for layer in layers]
+        return [
+            self._unpacked([layer], layer.diff_id.partition(":")[2], overlaid=True)
+            for layer in layers
+        ]
 
-    def unpack_together(self, layers: Sequence[PackedLayer]) -> Path:
+    def unpack_together(self, layers: Sequence[PackedLayer]) -> UnpackedLayer:
         """One tree of all ``layers``, for machines that cannot lay trees over each other.
 
         Raises StrataError if there is no room, with nothing left behind.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         text = " ".join(layer.diff_id for layer in layers)
-        root = self._folder / f"together-{hashlib.sha256(text.encode()).hexdigest()}"
-        if not root.is_dir():
-            with _lock(root.with_name(f"{root.name}.lock")):
-                if not root.is_dir():
-                    self._write(layers, root, overlaid=False)
-        return root
+        name = f"together-{hashlib.sha256(text.encode()).hexdigest()}"
+        return self._unpacked(layers, name, overlaid=False)
 
-    def _unpacked(self, layer: PackedLayer) -> UnpackedLayer:
-        name = layer.diff_id.partition(":")[2]
+    def _unpacked(self, layers: Sequence[PackedLayer], name: str, overlaid: bool) -> UnpackedLayer:
+        self._folder.mkdir(parents=True, exist_ok=True)
         root = self._folder / name
         if not root.is_dir():
             with _lock(self._folder / f"{name}.lock"):
                 if not root.is_dir():
-                    self._write([layer], root, overlaid=True)
+                    self._write(layers, root, overlaid)
         try:
             rows = json.loads((self._folder / f"{name}{_MARK}").read_text())
         except FileNotFoundError:

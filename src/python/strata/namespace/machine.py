@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 from strata.namespace import linux
 from strata.namespace.errors import NamespaceError
 from strata.namespace.id_map import IdMap, IdMapKind, candidates
-from strata.namespace.isolation import Isolation, refusal
+from strata.namespace.isolation import Isolation, refusal, run_isolated
+from strata.namespace.limits import find_limits
+from strata.namespace.overlay import refuses_overlays
 
 _CAP_SYS_CHROOT = 18
 
@@ -56,6 +61,49 @@ def choose_isolation(network: bool, in_image: bool) -> Isolation:
     raise NamespaceError(
         f"this machine cannot run the commands ({'; '.join(refused)}). {' '.join(remedies())}"
     )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What commands get with a way of isolation. ``refusal`` says why it does not work, if it does
+    not, ``overlays`` why layers have to be copied, and ``recorded`` what is set in records alone.
+    """
+
+    refusal: str
+    overlays: str = ""
+    recorded: Tuple[str, ...] = ()
+
+
+def examine(isolation: Isolation) -> Finding:
+    """Tries ``isolation`` out."""
+    answer_out, answer_in = os.pipe()
+
+    def look() -> int:
+        with tempfile.TemporaryDirectory(prefix="strata-") as name:
+            folder = Path(name)
+            overlays = "there are no mounts"
+            if isolation.namespaces:
+                linux.mount("tmpfs", folder, "tmpfs", 0, "mode=700")
+                overlays = refuses_overlays(folder / "overlays")
+            limits = find_limits(isolation.id_map, folder)
+            recorded = [field.name for field in fields(limits) if getattr(limits, field.name)]
+            os.write(answer_in, json.dumps([overlays, recorded]).encode())
+            if isolation.namespaces:
+                linux.unmount(folder)
+        return 0
+
+    try:
+        code = run_isolated(look, isolation)
+    except NamespaceError as error:
+        return Finding(str(error))
+    finally:
+        os.close(answer_in)
+        with open(answer_out, "rb") as file:
+            answer = file.read()
+    if code:
+        return Finding(f"a process in it ended with {code}")
+    overlays, recorded = json.loads(answer)
+    return Finding("", overlays, tuple(recorded))
 
 
 def may_change_root() -> bool:

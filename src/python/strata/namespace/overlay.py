@@ -11,6 +11,8 @@ from strata.namespace import linux
 #: Marks are ``user.overlay.*`` attributes, which need no privileges; what is renamed or changed is
 #: copied as a whole, so that the upper folder can be read without the lower ones.
 _OPTIONS = "userxattr,redirect_dir=nofollow,metacopy=off"
+#: ``never`` makes every kernel one without overlays: for tests, and to find out what is wrong.
+USE = "STRATA_OVERLAYS"
 
 
 def mount_overlay(
@@ -37,3 +39,19 @@ def mount_overlay(
     finally:
         os.fchdir(here)
         os.close(here)
+
+
+def refuses_overlays(folder: Path) -> str:
+    """Why the kernel lays no tree over another one in ``folder``; empty if it does."""
+    if os.environ.get(USE) == "never":
+        return f"{USE} is never"
+    names = ("lower", "upper", "work", "target", "names")
+    lower, upper, work, target, links = (folder / name for name in names)
+    for path in (lower, upper, work, target, links):
+        path.mkdir(parents=True)
+    try:
+        mount_overlay([lower], target, links, upper, work)
+    except OSError as error:
+        return str(error.strerror)
+    linux.unmount(target)
+    return ""

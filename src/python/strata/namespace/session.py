@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
-import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Union
 
 from strata.archive.entry import Entry, EntryType
 from strata.errors import StrataError
 from strata.namespace import linux
 from strata.namespace.difference import View, difference
-from strata.namespace.id_map import IdMap
+from strata.namespace.image_root import Layers, Mounted, Placed, copy_together, lay_over
 from strata.namespace.isolation import Isolation
-from strata.namespace.layer_cache import LayerCache, PackedLayer, restore_links
-from strata.namespace.overlay import mount_overlay
-from strata.namespace.records import CAPABILITY_ATTRIBUTE, Recording, Records
-from strata.namespace.root import (
-    PrivateFolders,
-    make_devices,
-    make_host_root,
-    mount_points,
-    mount_system,
-)
+from strata.namespace.layer_cache import LayerCache
+from strata.namespace.limits import cache_key, find_limits
+from strata.namespace.overlay import refuses_overlays
+from strata.namespace.records import Records
+from strata.namespace.root import make_host_root, mount_system
+from strata.namespace.settings import Script, Settings
 from strata.namespace.step import (
     PROCESSES,
     ROOT_CAPABILITIES,
@@ -35,52 +30,11 @@ from strata.namespace.step import (
     run_step,
 )
 from strata.namespace.tools import FOLDER, ToolFolder
-from strata.namespace.tree import copy_tree, write_tree
+from strata.namespace.tree import write_tree
 
-_SYSTEM_FOLDERS = ("proc", "dev", "tmp", FOLDER)
 _BUILD = "build"
 _SCRIPT = "commands"
 _IMAGE_PATH = f"/{FOLDER}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A program by the name that commands call it by."""
-
-    name: str
-    path: Path
-
-
-@dataclass(frozen=True)
-class Script:
-    """Commands of one field. ``as_root`` gives the privileges that builds need, ``in_image`` makes
-    the image's root the root folder."""
-
-    field: str
-    text: str
-    as_root: bool
-    in_image: bool
-
-
-@dataclass(frozen=True)
-class Settings:
-    """``packaged`` tools are files of the sandbox. ``programs`` are this machine's, as are the
-    ``usual`` ones, which are there only where the image is not the root, and ``bash``. ``time`` is
-    SOURCE_DATE_EPOCH and ``timeout`` in seconds; ``memory`` is how much of it the changes may take,
-    as tmpfs(5) has it; ``parents`` are folders of lower layers that have
-    another mode or owner than usual."""
-
-    scripts: Tuple[Script, ...]
-    packaged: Tuple[Tool, ...]
-    programs: Tuple[Tool, ...]
-    usual: Tuple[Tool, ...]
-    bash: Path
-    environment: Dict[str, str]
-    timeout: float
-    memory: str
-    time: int
-    layers: Tuple[PackedLayer, ...]
-    parents: Tuple[Entry, ...]
 
 
 class Session:
@@ -103,11 +57,12 @@ class Session:
             self._processes = self._folder("processes")
             linux.mount("proc", self._processes, "proc")
             limit_processes(self._processes)
+        self._overlays = isolation.namespaces and not refuses_overlays(self._folder("probe"))
         self._recording = find_limits(isolation.id_map, scratch)
         # Nobody is root here: what a root would own is this user's.
         self._pretends = not isolation.namespaces and self._recording.owners
         self._records = self._new_records()
-        key = _cache_key(isolation.id_map, self._recording)
+        key = cache_key(isolation.id_map, self._recording)
         self._cache = LayerCache(cache, key, self._recording)
         self._tree = self._folder("tree")
         self._shell: Sequence[str] = ()
@@ -118,6 +73,8 @@ class Session:
         settings = self._settings
         for tool in settings.packaged:
             self._tools.add_file(tool.name, tool.path)
+        for file in settings.files:
+            self._tools.add_data(file.name, file.path)
         linked = {tool.name: tool for tool in (*settings.usual, *settings.programs)}
         for tool in linked.values():
             self._tools.link_program(tool.name, tool.path)
@@ -164,51 +121,26 @@ class Session:
         self._check(script, self._run(script, root, f"/{_BUILD}", prepare, path))
 
     def _run_in_image(self, scripts: List[Script]) -> List[Entry]:
-        if not self._isolation.namespaces:
-            return self._run_in_copy(scripts)
-        layers = self._cache.unpack(self._settings.layers)
-        lower, merged = self._folder("lower"), self._folder("merged")
-        # The empty folder is there for an image that has no other layers.
-        roots = [*(layer.root for layer in reversed(layers)), self._folder("empty")]
-        try:
-            if layers:
-                mount_overlay(roots, lower, self._folder("lower-names"), None, None)
-            mount_overlay(roots, merged, self._folder("names"), self._tree, self._folder("work"))
-        except OSError as error:
-            raise StrataError(f"the layers cannot be laid over each other: {error}") from error
-        before_records = self._new_records()
-        restore_links(layers, lower, before_records)
-        restore_links(layers, merged, self._records)
-        made = mount_points(merged, _SYSTEM_FOLDERS)
-
-        def prepare() -> None:
-            linux.mount(merged, merged, flags=linux.MS_BIND | linux.MS_REC)
-            linux.mount(self._tools.folder, merged / FOLDER, flags=linux.MS_BIND)
-            mount_system(merged)
-
+        layers = Layers(
+            self._settings.layers,
+            self._cache,
+            self._tree,
+            self._folder("image"),
+            self._records,
+            self._new_records,
+        )
+        image = lay_over(layers) if self._overlays else copy_together(layers)
+        tools = self._tools.folder
+        system: Union[Mounted, Placed]
+        if self._isolation.namespaces:
+            system = Mounted(image.path, tools)
+        else:
+            system = Placed(image.path, tools, self._folder("aside"))
         for script in scripts:
-            self._check(script, self._run(script, merged, "/", prepare, _IMAGE_PATH))
-        for folder in made:
-            folder.rmdir()
-        before = View(lower, before_records) if layers else None
-        touched = View(self._tree, self._records)
-        return difference(View(merged, self._records), before, touched)
-
-    def _run_in_copy(self, scripts: List[Script]) -> List[Entry]:
-        """Without mounts: in a copy of all layers, which is compared with what it was."""
-        lower = self._cache.unpack_together(self._settings.layers)
-        merged = self._folder("merged", make=False)
-        copy_tree(lower, merged)
-        # What the commands get must be a change in the end, if it is one.
-        copy_tree(self._tree, merged)
-        private = PrivateFolders(merged, self._folder("aside"), _SYSTEM_FOLDERS)
-        make_devices(merged / "dev")
-        copy_tree(self._tools.folder, merged / FOLDER)
-        for script in scripts:
-            self._check(script, self._run(script, merged, "/", None, _IMAGE_PATH))
-        private.restore()
-        after = View(merged, self._records)
-        return difference(after, View(lower, self._new_records()), after)
+            self._check(script, self._run(script, image.path, "/", system.prepare, _IMAGE_PATH))
+        system.remove()
+        before = image.before if self._settings.layers else None
+        return difference(image.after, before, image.touched)
 
     def _run(
         self,
@@ -293,44 +225,6 @@ class Session:
 def _quoted(output: str) -> str:
     lines = output.rstrip().splitlines()[-40:]
     return "".join(f"\n    {line}" for line in lines)
-
-
-def _cache_key(id_map: IdMap, recording: Recording) -> str:
-    flags = "".join(
-        letter
-        for letter, on in (
-            ("o", recording.owners),
-            ("d", recording.devices),
-            ("c", recording.capabilities),
-        )
-        if on
-    )
-    return f"{id_map.key}-{flags}" if flags else id_map.key
-
-
-def find_limits(id_map: IdMap, folder: Path) -> Recording:
-    """What has to be recorded, found by trying it in ``folder``."""
-    device, file = folder / "device", folder / "file"
-    file.touch()
-    try:
-        devices = not _is_allowed(lambda: os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3)))
-        device.unlink(missing_ok=True)
-        no_capabilities = (b"\0\0\0\x02" + bytes(16)).hex()
-        capabilities = not _is_allowed(
-            lambda: os.setxattr(file, CAPABILITY_ATTRIBUTE, bytes.fromhex(no_capabilities))
-        )
-        owners = not id_map.holds_all_ids or not _is_allowed(lambda: os.chown(file, 1, 1))
-    finally:
-        file.unlink()
-    return Recording(owners, devices, capabilities)
-
-
-def _is_allowed(action: Callable[[], None]) -> bool:
-    try:
-        action()
-    except PermissionError:
-        return False
-    return True
 
 
 def _with_usual_parents(

@@ -77,7 +77,7 @@ class ToolFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._functions: Dict[str, str] = {}
-        for name in ("bin", "host", "lib", "exec"):
+        for name in ("bin", "host", "lib", "exec", "files"):
             (folder / name).mkdir(parents=True)
 
     def add_file(self, name: str, source: Path) -> None:
@@ -86,6 +86,10 @@ class ToolFolder:
         # A copy: the file may be shared with others, and commands are root.
         shutil.copyfile(source, target)
         target.chmod(0o755)
+
+    def add_data(self, name: str, source: Path) -> None:
+        """A file for commands to read, at ``/.strata/files/<name>``."""
+        shutil.copyfile(source, self.folder / "files" / name)
 
     def link_program(self, name: str, path: Path) -> None:
         """A program of this machine, for roots that show it."""

@@ -40,10 +40,12 @@ class FetchError(StrataError):
 
 
 class Apt:
-    """Runs apt for one architecture. ``state`` is an empty folder, its path without white space."""
+    """Runs apt for one architecture. ``state`` is an empty folder, its path without white space.
+    With ``essential`` essential packages (Debian policy 3.8) are part of every closure."""
 
-    def __init__(self, state: Path, architecture: str) -> None:
+    def __init__(self, state: Path, architecture: str, essential: bool = False) -> None:
         self._state = state
+        self._essential = essential
         for folder in ("lists/partial", "cache/archives/partial", "empty", "keys"):
             (state / folder).mkdir(parents=True)
         (state / "status").touch()
@@ -76,8 +78,8 @@ class Apt:
             "Acquire::AllowWeakRepositories": "false",
             "Acquire::AllowDowngradeToInsecureRepositories": "false",
             "Acquire::Languages": "none",
-            # Only what is asked for, and what it depends on.
-            "pkgCacheFile::Essential": "none",
+            # Without: only what is asked for, and what it depends on.
+            "pkgCacheFile::Essential": "native" if self._essential else "none",
         }
         return "".join(f'{name} "{value}";\n' for name, value in settings.items())
 
@@ -130,7 +132,8 @@ class Apt:
     def closure(self, packages: Sequence[str]) -> Tuple[Optional[Dict[str, str]], str]:
         """Versions, by name, of ``packages`` and all that they depend on, and apt's words; None
         instead if they cannot be installed."""
-        code, output = self._apt("apt-get", "-q", "-s", "install", *packages)
+        essential = ("?essential",) if self._essential else ()
+        code, output = self._apt("apt-get", "-q", "-s", "install", *packages, *essential)
         if code:
             return None, _words(output)
         found = re.findall(r"^Inst (\S+) \((\S+) ", output, re.MULTILINE)

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 from strata.errors import StrataError
 
 FORMAT = 1
-_KEYS = {"format", "architecture", "suites", "components", "requested", "package"}
+_KEYS = {"format", "essential", "architecture", "suites", "components", "requested", "package"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Debian policy 5.6.1, 5.6.8 and 5.6.12.
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -41,13 +41,15 @@ class LockedPackage:
 
 @dataclass(frozen=True)
 class DebianLock:
-    """``requested`` are the packages that were asked for; the rest are what they depend on."""
+    """``requested`` are the packages that were asked for; the rest are what they depend on, and
+    with ``essential`` the essential packages."""
 
     architecture: str
     suites: Tuple[str, ...]
     components: Tuple[str, ...]
     requested: Tuple[str, ...]
     packages: Tuple[LockedPackage, ...]
+    essential: bool = False
 
 
 def parse_lock(text: str, origin: str) -> DebianLock:
@@ -73,6 +75,7 @@ def parse_lock(text: str, origin: str) -> DebianLock:
         _strings(data, "components", origin),
         _strings(data, "requested", origin),
         packages,
+        _typed(data, "essential", bool, origin) if "essential" in data else False,
     )
     for name in lock.requested:
         if name not in known:
@@ -169,6 +172,8 @@ def render_lock(lock: DebianLock, address: str = "") -> str:
         f"components = {_list(lock.components)}",
         f"requested = {_list(lock.requested)}",
     ]
+    if lock.essential:
+        lines.append("essential = true")
     for package in sorted(lock.packages):
         lines += ["", "[[package]]"]
         for item in fields(package):
@@ -195,6 +200,7 @@ def stale_reason(
     architecture: str,
     suites: Iterable[str],
     components: Iterable[str],
+    essential: bool = False,
 ) -> Optional[str]:
     """Why a lock does not answer a request, or None if it does."""
     reasons: List[Tuple[str, Any, Any]] = [
@@ -203,6 +209,12 @@ def stale_reason(
         ("suites", list(lock.suites), list(suites)),
         ("components", list(lock.components), list(components)),
     ]
+    if lock.essential != essential:
+        which = ("without", "with")
+        return (
+            f"it was made {which[lock.essential]} essential packages, and the target needs one "
+            f"{which[essential]} them"
+        )
     for what, locked, wanted in reasons:
         if locked != wanted:
             return f"it was made for {what} {locked}, and the target says {wanted}"

@@ -30,7 +30,8 @@ class _Source:
 
 def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> DebianLock:
     """The lock of ``spec``: ``packages``, ``suites``, ``components``, ``architecture``, and
-    optionally ``mirrors`` (URLs by suite) and ``keyring`` (a path).
+    optionally ``mirrors`` (URLs by suite), ``keyring`` (a path) and ``essential``, for a closure
+    with essential packages.
 
     Suites without mirrors in the spec come from the machine's apt configuration in ``apt_folder``.
     A suite's mirrors are tried in order. Equal archives give equal locks. Raises StrataError for a
@@ -40,8 +41,9 @@ def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> DebianLoc
     _check(spec)
     suites: List[str] = list(spec["suites"])
     requested = tuple(sorted(set(spec["packages"])))
+    essential = bool(spec.get("essential"))
     with tempfile.TemporaryDirectory(prefix="apt-") as state:
-        apt = Apt(Path(state), spec["architecture"])
+        apt = Apt(Path(state), spec["architecture"], essential)
         origins = [f"{suite} ({_add(apt, suite, spec, apt_folder)})" for suite in suites]
         versions, words = apt.closure(requested)
         if versions is None:
@@ -65,7 +67,12 @@ def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> DebianLoc
             raise StrataError(f"apt has no metadata of the package {name!r} {versions[name]}")
         packages.append(_locked(records[name], origin[name], set(versions), provided))
     return DebianLock(
-        spec["architecture"], tuple(suites), tuple(spec["components"]), requested, tuple(packages)
+        spec["architecture"],
+        tuple(suites),
+        tuple(spec["components"]),
+        requested,
+        tuple(packages),
+        essential,
     )
 
 
