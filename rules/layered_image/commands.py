@@ -94,7 +94,7 @@ def _scripts(image: Target, in_image: bool) -> str:
         {"field": _FIELDS[0], "text": extra, "as_root": False, "in_image": False},
         {"field": _FIELDS[1], "text": fakeroot, "as_root": True, "in_image": in_image},
     ]
-    return json.dumps([script for script in scripts if script["text"].strip()])
+    return json.dumps([script for script in scripts if str(script["text"]).strip()])
 
 
 def rules():

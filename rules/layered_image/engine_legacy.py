@@ -37,8 +37,14 @@ from pants.engine.fs import (
     MergeDigests,
     PathGlobs,
 )
-from pants.engine.process import FallibleProcessResult, Process, ProcessCacheScope
-from pants.engine.rules import Get, MultiGet
+from pants.engine.process import (
+    FallibleProcessResult,
+    InteractiveProcess,
+    InteractiveProcessResult,
+    Process,
+    ProcessCacheScope,
+)
+from pants.engine.rules import Effect, Get, MultiGet
 from pants.engine.rules import collect_rules as _pants_collect_rules
 from pants.engine.rules import goal_rule as goal_rule
 from pants.engine.rules import rule as _pants_rule
@@ -83,6 +89,7 @@ __all__ = [
     "resolve_targets",
     "resolve_unparsed_address_inputs",
     "rule",
+    "run_interactive_process",
     "strip_python_sources",
     "transitive_targets",
 ]
@@ -111,6 +118,10 @@ def _by_type(output_type: type, input_type: type) -> Callable[..., Any]:
         return Get(output_type, input_type, value)
 
     return call
+
+
+def run_interactive_process(process: InteractiveProcess) -> Effect:
+    return Effect(InteractiveProcessResult, InteractiveProcess, process)
 
 
 add_prefix = _by_type(Digest, AddPrefix)

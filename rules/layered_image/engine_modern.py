@@ -33,6 +33,7 @@ from pants.engine.intrinsics import (
     get_digest_entries,
     merge_digests,
     path_globs_to_digest,
+    run_interactive_process,
 )
 from pants.engine.process import ProcessCacheScope
 from pants.engine.rules import collect_rules, concurrently, goal_rule, implicitly, rule
@@ -66,6 +67,7 @@ __all__ = [
     "resolve_targets",
     "resolve_unparsed_address_inputs",
     "rule",
+    "run_interactive_process",
     "strip_python_sources",
     "transitive_targets",
 ]

@@ -24,7 +24,14 @@ from layered_image.closure.root_target_types import (
 )
 from layered_image.derived_target_types import ImageRootTarget, MergedImagesTarget
 from layered_image.engine import collect_rules
-from layered_image.goals import check_namespaces, debian_lock, package, package_derived, run
+from layered_image.goals import (
+    check_namespaces,
+    debian_lock,
+    package,
+    package_derived,
+    run,
+    run_image,
+)
 from layered_image.goals import layers as layers_goal
 from layered_image.target_types import LayeredImageTarget
 
@@ -65,5 +72,6 @@ def rules():
         *python.rules(),
         *root.rules(),
         *run.rules(),
+        *run_image.rules(),
         *strata_process.rules(),
     ]

@@ -1,6 +1,7 @@
 """``python -m strata COMMAND SPEC [OUT]``: runs one step of a build.
 
-``python -m strata stream LAYOUT COMPRESSION`` writes an image's archive to standard output.
+``python -m strata stream LAYOUT COMPRESSION`` writes an image's archive to standard output, and
+``python -m strata run-image SPEC [ARGUMENT...]`` runs an image.
 
 SPEC is a JSON file and OUT a folder (``.`` unless given). Bad input ends with exit code 1 and a
 message on standard error.
@@ -31,10 +32,16 @@ COMMANDS = {
     "debian-mirrors": "strata.commands.debian_mirrors",
 }
 
+#: What people start, with arguments of their own.
+PROGRAMS = {
+    "stream": "strata.commands.archive",
+    "run-image": "strata.commands.run_image",
+}
+
 
 def main(arguments: List[str]) -> int:
-    if arguments[:1] == ["stream"]:
-        return _stream(arguments[1:])
+    if arguments[:1] and arguments[0] in PROGRAMS:
+        return _run_program(arguments[0], arguments[1:])
     if len(arguments) not in (2, 3) or arguments[0] not in COMMANDS:
         print(f"usage: strata {{{','.join(COMMANDS)}}} SPEC [OUT]", file=sys.stderr)
         return 2
@@ -48,11 +55,11 @@ def main(arguments: List[str]) -> int:
     return 0
 
 
-def _stream(arguments: List[str]) -> int:
-    from strata.commands.archive import stream
-
+def _run_program(name: str, arguments: List[str]) -> int:
+    program = importlib.import_module(PROGRAMS[name])
     try:
-        return stream(arguments)
+        code: int = program.main(arguments)
+        return code
     except StrataError as error:
         print(error, file=sys.stderr)
         return 1

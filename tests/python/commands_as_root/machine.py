@@ -113,12 +113,12 @@ class Machine:
         **changes: Any,
     ) -> Tuple[List[str], Path, Dict[str, str]]:
         """A command line, the folder to run it in, and its environment."""
-        user, isolation = {**WAYS, **WAYS_TO_COPY}[way]
+        user, _ = {**WAYS, **WAYS_TO_COPY}[way]
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()
         write_layer(entries, folder / "customisation.tar", Compression.NONE, 1)
-        cache = self.folder / f"cache-{user}"
+        cache = self.cache(way)
         field = "fakeroot_commands"
         spec = {
             "name": "customisation",
@@ -140,20 +140,32 @@ class Machine:
             **changes,
         }
         (folder / "spec.json").write_text(json.dumps(spec))
-        cache.mkdir(exist_ok=True)
-        for path in (folder, cache, *folder.iterdir()):
+        for path in (folder, *folder.iterdir()):
             os.chown(path, user, user)
-        command = [PYTHON, "-m", "strata", "run-commands", "spec.json"]
+        command, environment = self.program(way, "run-commands", "spec.json")
+        return command, folder, environment
+
+    def cache(self, way: str) -> Path:
+        """The folder of unpacked layers that the user of ``way`` has."""
+        user, _ = {**WAYS, **WAYS_TO_COPY}[way]
+        cache = self.folder / f"cache-{user}"
+        cache.mkdir(exist_ok=True)
+        os.chown(cache, user, user)
+        return cache
+
+    def program(self, way: str, *arguments: str) -> Tuple[List[str], Dict[str, str]]:
+        """A command line of the engine's, and its environment."""
+        user, isolation = {**WAYS, **WAYS_TO_COPY}[way]
+        command = [PYTHON, "-m", "strata", *arguments]
         if user:
             identity = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
             command = [*self._with_users(), "setpriv", *identity, *command]
-        environment = {
+        return command, {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "PYTHONPATH": str(self.folder / "engine"),
             "PYTHONDONTWRITEBYTECODE": "1",
             **isolation,
         }
-        return command, folder, environment
 
     def _with_users(self) -> List[str]:
         """Runs the rest in a mount namespace where the ordinary user exists."""
@@ -191,6 +203,12 @@ def missing() -> Optional[str]:
         check=False,
     )
     return None if version.stdout.strip() == "True" else f"needs {PYTHON}, 3.9 or newer"
+
+
+def need(program: str) -> None:
+    """Skips the test that calls it if there is no ``program``."""
+    if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
+        skip_or_fail(f"needs {program}")
 
 
 def skip_or_fail(reason: str) -> None:

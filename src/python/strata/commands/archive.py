@@ -34,7 +34,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         write_archive(members(Path(spec["layout"])), Compressed(stream, compression))
 
 
-def stream(arguments: List[str]) -> int:
+def main(arguments: List[str]) -> int:
     """``strata stream LAYOUT COMPRESSION [--repo-tag NAME[:TAG]]…``: the archive on stdout."""
     parser = argparse.ArgumentParser(
         prog="pants run",

@@ -18,6 +18,7 @@ from strata.errors import StrataError
 from strata.namespace import linux
 from strata.namespace.errors import NamespaceError
 from strata.namespace.id_map import IdMap, IdMapKind
+from strata.namespace.signals import forward_to
 
 _HOST_NAME = "localhost"
 
@@ -42,11 +43,12 @@ class Isolation:
         return flags
 
 
-def run_isolated(task: Callable[[], int], isolation: Isolation) -> int:
+def run_isolated(task: Callable[[], int], isolation: Isolation, forwards: bool = False) -> int:
     """The exit code of ``task``; 128 and the signal's number if one killed it.
 
     ``task`` gets copies of all open files, and sees the machine's mounts in a mount namespace of
-    its own. Raises NamespaceError if the kernel refuses a namespace.
+    its own. With ``forwards`` it also gets the signals that this process gets. Raises
+    NamespaceError if the kernel refuses a namespace.
     """
     if not isolation.namespaces:
         return _wait(_fork(lambda: _plain(task)))
@@ -56,7 +58,7 @@ def run_isolated(task: Callable[[], int], isolation: Isolation) -> int:
     def enter() -> int:
         os.close(refused_out)
         os.close(go_in)
-        return _enter(task, isolation, refused_in, go_out)
+        return _enter(task, isolation, forwards, refused_in, go_out)
 
     child = _fork(enter)
     os.close(refused_in)
@@ -78,10 +80,14 @@ def run_isolated(task: Callable[[], int], isolation: Isolation) -> int:
     finally:
         os.close(refused_out)
         os.close(go_in)
+    if forwards:
+        forward_to(child)
     return _wait(child)
 
 
-def _enter(task: Callable[[], int], isolation: Isolation, refused: int, go: int) -> int:
+def _enter(
+    task: Callable[[], int], isolation: Isolation, forwards: bool, refused: int, go: int
+) -> int:
     try:
         linux.unshare(isolation.flags)
     except OSError as error:
@@ -108,7 +114,10 @@ def _enter(task: Callable[[], int], isolation: Isolation, refused: int, go: int)
             linux.bring_up_loopback()
         return task()
 
-    return _wait(_fork(first))
+    child = _fork(first)
+    if forwards:
+        forward_to(child)
+    return _wait(child)
 
 
 def _plain(task: Callable[[], int]) -> int:

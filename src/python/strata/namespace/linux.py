@@ -137,6 +137,11 @@ def hide_from_others() -> None:
     checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl DUMPABLE")
 
 
+def own_proc_files() -> None:
+    """Undoes ``hide_from_others``, which also takes a process' files in /proc from it."""
+    checked(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl DUMPABLE")
+
+
 def adopt_orphans() -> None:
     checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl SUBREAPER")
 
@@ -162,11 +167,16 @@ def last_capability() -> int:
     return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
 
 
-def limit_capabilities(kept: Collection[int], last: int) -> None:
-    """Gives up all capabilities, up to number ``last``, but ``kept``, for good."""
+def bound_capabilities(kept: Collection[int], last: int) -> None:
+    """No program started from here gets capabilities, up to number ``last``, but ``kept``."""
     for number in range(last + 1):
         if number not in kept:
             checked(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl CAPBSET_DROP")
+
+
+def limit_capabilities(kept: Collection[int], last: int) -> None:
+    """Gives up all capabilities, up to number ``last``, but ``kept``, for good."""
+    bound_capabilities(kept, last)
     checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "prctl CAP_AMBIENT")
     mask = sum(1 << number for number in kept)
     low, high = mask & 0xFFFFFFFF, mask >> 32

@@ -64,6 +64,18 @@ def _show(source: Path, target: Path) -> None:
         linux.make_read_only(target)
 
 
+def show_host(root: Path, names: Iterable[str]) -> None:
+    """Files of this machine, read-only, in the places of the root's own."""
+    for name in names:
+        source, target = Path("/") / name, root / name
+        if source.is_file() and target.parent.is_dir():
+            if target.is_symlink():
+                target.unlink()
+            target.touch()
+            linux.mount(source, target, flags=linux.MS_BIND)
+            linux.make_read_only(target)
+
+
 def mount_points(root: Path, names: Sequence[str]) -> List[Path]:
     """Makes folders of ``root`` to mount on, and returns those that were not there.
 

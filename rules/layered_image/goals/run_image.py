@@ -1,0 +1,137 @@
+"""``run-image``: runs an image, in namespaces or with a container engine.
+
+``run`` writes the image's archive to standard output. To run it instead has a goal of its own:
+what a command does must not depend on where its output goes.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+
+from pants.engine.console import Console
+from pants.engine.env_vars import CompleteEnvironmentVars
+from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
+from pants.engine.goal import Goal, GoalSubsystem
+from pants.engine.process import InteractiveProcess
+from pants.engine.target import Targets
+from pants.option.option_types import ArgsListOption, BoolOption, EnumOption, StrListOption
+from pants.util.strutil import softwrap
+
+from layered_image.encoders.rules import EncodersRequest, resolve_encoders
+from layered_image.engine import (
+    add_prefix,
+    collect_rules,
+    concurrently,
+    create_digest,
+    goal_rule,
+    implicitly,
+    merge_digests,
+    run_interactive_process,
+)
+from layered_image.field_sets import LayeredImageFieldSet
+from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.strata_process import EnginePython, EngineSources
+from layered_image.subsystem import LayeredImageSubsystem
+from strata.errors import StrataError
+
+_CACHE = "strata_layers"
+_CACHE_FOLDER = ".strata-layers"
+_SPEC = "spec.json"
+
+
+class ImageRuntime(Enum):
+    AUTO = "auto"
+    NAMESPACE = "namespace"
+    RUNC = "runc"
+    PODMAN = "podman"
+    DOCKER = "docker"
+
+
+class RunImageSubsystem(GoalSubsystem):
+    name = "run-image"
+    help = softwrap(
+        """
+        Run the program of a `layered_image`: `pants run-image app:image -- ARGS`. Arguments replace
+        its `Cmd`. It has this machine's network, and gets the signals that Pants gets; its exit
+        code becomes that of Pants.
+        """
+    )
+
+    runtime = EnumOption(
+        default=ImageRuntime.AUTO,
+        help=softwrap(
+            """
+            What runs it: `namespace` needs nothing but the kernel, `runc`, `podman` and `docker`
+            have to be installed. `auto` is `namespace` where the machine allows it, and an engine
+            otherwise.
+            """
+        ),
+    )
+    read_only = BoolOption(default=False, help="Whether the program may change no file.")
+    engine_options = StrListOption(
+        help="More options for `podman run` and `docker run`, such as `--volume=/data:/data`."
+    )
+    args = ArgsListOption(example="serve --verbose", tool_name="the image", passthrough=True)
+
+
+class RunImage(Goal):
+    subsystem_cls = RunImageSubsystem
+    environment_behavior = Goal.EnvironmentBehavior.LOCAL_ONLY
+
+
+@goal_rule
+async def run_image(
+    targets: Targets,
+    subsystem: RunImageSubsystem,
+    options: LayeredImageSubsystem,
+    engine: EngineSources,
+    python: EnginePython,
+    environment: CompleteEnvironmentVars,
+    # A rule that takes something with side effects may run an interactive process.
+    console: Console,
+) -> RunImage:
+    images = [target for target in targets if LayeredImageFieldSet.is_applicable(target)]
+    if len(images) != 1:
+        raise StrataError(
+            f"run-image takes one layered_image target, and {len(images)} were given: name one, as "
+            "in `pants run-image app:image`"
+        )
+    image = await build_layered_image(BuildImageRequest(images[0]), **implicitly())
+    spec = {
+        "runtime": subsystem.runtime.value,
+        "read_only": subsystem.read_only,
+        "engine_options": subsystem.engine_options,
+        "layout": "layout",
+        "reference": image.references[0],
+        "cache": _CACHE_FOLDER,
+        "memory": options.command_memory,
+    }
+    libraries = await concurrently(
+        resolve_encoders(EncodersRequest(name), **implicitly()) for name in ("filelock", "gzip")
+    )
+    merged = await merge_digests(MergeDigests(item.digest for item in libraries))
+    file = await create_digest(CreateDigest([FileContent(_SPEC, json.dumps(spec).encode())]))
+    placed = await concurrently(
+        add_prefix(AddPrefix(digest, folder))
+        for digest, folder in (
+            (image.layout, "layout"),
+            (engine.digest, "engine"),
+            (merged, "encoders"),
+        )
+    )
+    digest = await merge_digests(MergeDigests([file, *placed]))
+    result = await run_interactive_process(
+        InteractiveProcess(
+            argv=(python.path, "-IB", "engine", "run-image", _SPEC, *subsystem.args),
+            input_digest=digest,
+            append_only_caches={_CACHE: _CACHE_FOLDER},
+            # Engines have their settings there, and programs what terminal it is.
+            env=environment,
+        )
+    )
+    return RunImage(exit_code=result.exit_code)
+
+
+def rules():
+    return collect_rules()
