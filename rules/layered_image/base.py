@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Iterable, Optional
 
 from pants.core.util_rules.source_files import SourceFilesRequest
 from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
@@ -12,6 +13,7 @@ from pants.engine.target import SourcesField, Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
+from layered_image.closure.provider import RootEntry
 from layered_image.engine import (
     collect_rules,
     determine_source_files,
@@ -24,7 +26,9 @@ from layered_image.engine import (
 )
 from layered_image.errors import LayeredImageError
 from layered_image.strata_process import StrataRequest, run_strata
-from layered_image.target_types import LayeredImageBaseField
+from layered_image.target_types import LayeredImageArchitectureField, LayeredImageBaseField
+from strata.oci.base import BaseImage
+from strata.oci.image import ImageLayer
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,39 @@ async def load_base_archive(request: BaseArchiveRequest) -> LoadedBase:
     contents = await get_digest_contents(described)
     text = contents[0].content.decode()
     return LoadedBase(result.digest, text, FrozenDict(json.loads(text)["top"]))
+
+
+def checked_base(
+    image: Target, loaded: Optional[LoadedBase], entries: Iterable[RootEntry]
+) -> BaseImage:
+    """What ``image`` builds on; nothing if ``loaded`` is None. ``entries`` are its declared ones.
+
+    Raises LayeredImageError for a base that the image cannot lie on.
+    """
+    if loaded is None:
+        return BaseImage({}, ())
+    for entry in entries:
+        if entry.type == "symlink" and loaded.top.get(entry.path) == "directory":
+            raise LayeredImageError(
+                image.address,
+                f"the base image has a folder at /{entry.path}, where this image needs a link to "
+                f"{entry.target}: it is older than the merge of /usr. Use a newer base, or one "
+                "without the packages that this image brings",
+                LayeredImageBaseField.alias,
+            )
+    data = json.loads(loaded.metadata)
+    architecture = image[LayeredImageArchitectureField].value
+    if data["config"].get("architecture", architecture) != architecture:
+        raise LayeredImageError(
+            image.address,
+            f"the base image is for {data['config']['architecture']}, and this image is for "
+            f"{architecture}; change one of the two",
+            LayeredImageArchitectureField.alias,
+        )
+    return BaseImage(
+        data["config"],
+        tuple(ImageLayer.from_json(layer, layer["reason"]) for layer in data["layers"]),
+    )
 
 
 def rules():

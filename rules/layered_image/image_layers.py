@@ -1,0 +1,219 @@
+"""The layers of one image: its settings, its planned layers, and those on top of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import List, Optional, Sequence, Tuple
+
+from pants.engine.platform import Platform
+from pants.engine.target import Target
+from pants.util.logging import LogLevel
+
+from layered_image.base import LoadedBase, checked_base
+from layered_image.clock import ClockRequest, read_clock
+from layered_image.closure.collect import ImageClosure
+from layered_image.closure.provider import ProvidedObject
+from layered_image.command_process import LowerLayer
+from layered_image.command_target_types import has_commands
+from layered_image.commands import CommandsRequest, commands_error, run_commands
+from layered_image.configuration import ConfigurationRequest, configure_packages
+from layered_image.engine import collect_rules, concurrently, implicitly, rule
+from layered_image.errors import LayeredImageError
+from layered_image.layers import (
+    BuiltLayer,
+    CustomisationRequest,
+    InterpreterRequest,
+    LayerMember,
+    LayerRequest,
+    LayerSettings,
+    build_customisation,
+    build_layer,
+    unpack_interpreter,
+)
+from layered_image.planning import layer_members, plan_image
+from layered_image.target_types import (
+    LayeredImageArchitectureField,
+    LayeredImageBytecodeField,
+    LayeredImageCompressionField,
+    LayeredImageGidField,
+    LayeredImageMtimeField,
+    LayeredImageOwnersField,
+    LayeredImageUidField,
+    thawed,
+)
+from strata.layering.plan import PlannedLayer
+from strata.oci.base import BaseImage, blob_path
+from strata.oci.image import parse_timestamp
+
+#: Which of Pants' platforms runs programs of which architecture.
+_NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}
+
+
+@dataclass(frozen=True)
+class LayerSettingsRequest:
+    target: Target
+    closure: ImageClosure
+
+
+@dataclass(frozen=True)
+class ImageLayersRequest:
+    target: Target
+    closure: ImageClosure
+    base: Optional[LoadedBase]
+
+
+@dataclass(frozen=True)
+class ImageLayers:
+    """What an image adds to its base: layers and why each is there, the bottom one first."""
+
+    layers: Tuple[Tuple[BuiltLayer, str], ...]
+
+
+@rule(desc="Find out what all layers of an image share", level=LogLevel.DEBUG)
+async def find_layer_settings(request: LayerSettingsRequest, platform: Platform) -> LayerSettings:
+    target, closure = request.target, request.closure
+    mtime = target[LayeredImageMtimeField].value or ""
+    now = 0
+    if mtime == "now":
+        clock = await read_clock(ClockRequest(), **implicitly())
+        now = clock.seconds
+    interpreter = None
+    wanted = target[LayeredImageBytecodeField].value
+    is_native = _NATIVE.get(platform.value) == target[LayeredImageArchitectureField].value
+    packages = _interpreter_packages(closure)
+    if wanted and is_native and closure.applications and packages and closure.interpreter:
+        unpacked = await unpack_interpreter(
+            InterpreterRequest(packages, closure.interpreter.minor), **implicitly()
+        )
+        if unpacked.error:
+            raise LayeredImageError(target.address, unpacked.error)
+        interpreter = unpacked.digest
+    return LayerSettings(
+        target[LayeredImageCompressionField].value or "",
+        parse_timestamp(mtime, now),
+        target[LayeredImageUidField].value or 0,
+        target[LayeredImageGidField].value or 0,
+        json.dumps(thawed(target[LayeredImageOwnersField].value), sort_keys=True),
+        closure.interpreter.minor if closure.interpreter else "",
+        interpreter,
+    )
+
+
+@rule(desc="Plan and build the layers of an image", level=LogLevel.DEBUG)
+async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
+    target, closure = request.target, request.closure
+    address = target.address
+    base = checked_base(target, request.base, closure.entries)
+    plan, links_only = plan_image(target, closure, len(base.layers) + bool(closure.configured))
+    settings = await find_layer_settings(LayerSettingsRequest(target, closure), **implicitly())
+
+    members = layer_members(target, [*plan, *links_only], closure)
+    # The largest first: a large layer that starts last is waited for alone.
+    order = sorted(range(len(members)), key=lambda index: -_size(members[index]))
+    unordered = await concurrently(
+        build_layer(LayerRequest(members[index], settings), **implicitly()) for index in order
+    )
+    built = [layer for _, layer in sorted(zip(order, unordered), key=lambda pair: pair[0])]
+    for layer in built:
+        if layer.error:
+            raise LayeredImageError(address, layer.error)
+
+    commands = has_commands(target)
+    customisation = await build_customisation(
+        CustomisationRequest(
+            # What the commands get is read again, and never part of the image.
+            replace(settings, compression="none") if commands else settings,
+            tuple(layer.listings for layer in built),
+            closure.interpreter,
+            closure.applications,
+            closure.farms,
+            closure.entries,
+        ),
+        **implicitly(),
+    )
+    if customisation.error:
+        raise LayeredImageError(address, customisation.error)
+    _check_owners(target, [*built, customisation])
+
+    layers = list(zip(built[: len(plan)], (planned.reason for planned in plan)))
+    below = _base_layers(request.base, base)
+    if closure.configured:
+        configuration = await configure_packages(
+            ConfigurationRequest(
+                address,
+                tuple(item for item in closure.objects if item.item.name in closure.configured),
+                closure.entries,
+                settings,
+                (*below, *_holding(closure.configured, plan, built)),
+            ),
+            **implicitly(),
+        )
+        layers.append((configuration, "what the scripts of Debian packages changed"))
+    top_reason = "links into the store and declared entries"
+    if commands:
+        lower = (*below, *(_lower_layer(layer) for layer, _ in layers))
+        customisation = await run_commands(
+            CommandsRequest(target, settings, customisation, lower), **implicitly()
+        )
+        if customisation.error:
+            raise commands_error(target, customisation.error)
+        top_reason = f"{top_reason}, and what the commands changed"
+    return ImageLayers((*layers, (customisation, top_reason)))
+
+
+def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:
+    """The interpreter's package and those it refers to: what its program needs to run.
+
+    What those refer to is for extension modules, and compiling bytecode imports none. Empty for an
+    interpreter that a base image brings.
+    """
+    if closure.interpreter is None or not closure.interpreter.object_name:
+        return ()
+    name = closure.interpreter.object_name
+    needed = {name, *closure.references[name]}
+    return tuple(item for item in closure.objects if item.item.name in needed)
+
+
+def _size(members: Tuple[LayerMember, ...]) -> int:
+    return sum(member.provided.item.size for member in members)
+
+
+def _check_owners(target: Target, layers: List[BuiltLayer]) -> None:
+    rules = target[LayeredImageOwnersField].value
+    for index, rule_ in enumerate(rules):
+        if not any(json.loads(layer.metadata)["owners"][index] for layer in layers):
+            raise LayeredImageError(
+                target.address,
+                f"the rule for {rule_['paths']!r} matches no path of the image; correct or remove "
+                "it",
+                LayeredImageOwnersField.alias,
+            )
+
+
+def _base_layers(loaded: Optional[LoadedBase], base: BaseImage) -> Tuple[LowerLayer, ...]:
+    if loaded is None:
+        return ()
+    return tuple(
+        LowerLayer(loaded.blobs, blob_path(layer.digest), layer.diff_id) for layer in base.layers
+    )
+
+
+def _lower_layer(layer: BuiltLayer) -> LowerLayer:
+    metadata = json.loads(layer.metadata)
+    return LowerLayer(layer.blobs, blob_path(metadata["digest"]), metadata["diff_id"])
+
+
+def _holding(
+    names: Tuple[str, ...], plan: Sequence[PlannedLayer], built: Sequence[BuiltLayer]
+) -> List[LowerLayer]:
+    """The layers that have any of the objects ``names``."""
+    return [
+        _lower_layer(layer)
+        for planned, layer in zip(plan, built)
+        if not set(names).isdisjoint(planned.members)
+    ]
+
+
+def rules():
+    return collect_rules()
