@@ -1,7 +1,9 @@
 """Canonical wheels: an installed wheel's files, independent of who installed it and how.
 
 Pex unpacks a wheel into a directory that holds the content of ``site-packages`` and, below
-``.prefix``, what belongs elsewhere (scripts, headers, data). What differs between versions of Pex,
+``.prefix``, what belongs elsewhere (scripts, headers, data). Since 2.60.2 it keeps the data below
+``.prefix/data``, and what a wheel says is for the other kind of ``site-packages`` ("purelib" or
+"platlib", which are one place here) below ``.prefix`` too. What differs between versions of Pex,
 pip and hosts is dropped or made anew here, by the specifications "Binary distribution format" and
 "Recording installed projects" of the Python packaging user guide.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +23,10 @@ from strata.closure.manifest import ManifestFile
 from strata.errors import StrataError
 
 _STASH = ".prefix/"
-_PEX_FILES = (".layout.json",)
+_LAYOUT = ".layout.json"
+# A key of the layout file since the stash has a folder for each of these.
+_SCHEMES_KEY = "sys_path_entries"
+_LIBRARY_SCHEMES = ("platlib", "purelib")
 _INSTALLER_FILES = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
 _PYTHON_LINE = re.compile(rb"#!\s*python[w]?[^\n]*\n")
 # What Pex puts where a version belongs in ``include/site/python3.11`` depends on its own version.
@@ -56,15 +62,16 @@ def canonical_wheel(
     """
     info = _dist_info(name, files)
     libraries = site_packages(python)
+    schemes = _has_schemes(files, source)
     wheel = CanonicalWheel()
     wheel.scripts = _entry_points(files, source, info)
     record: List[Tuple[str, str, int]] = []
     for file in files:
         path = checked_path(file.path, name)
-        if path in _PEX_FILES or _is_dropped(path, info):
+        if path == _LAYOUT or _is_dropped(path, info):
             continue
         if path.startswith(_STASH):
-            moved = _from_stash(path[len(_STASH) :], python)
+            moved = _from_stash(path[len(_STASH) :], python, schemes)
             if moved is None:
                 continue
             if moved.startswith("bin/"):
@@ -112,9 +119,22 @@ def _is_dropped(path: str, info: str) -> bool:
     return top.endswith(".pex-info") or "__pycache__/" in path
 
 
-def _from_stash(path: str, python: str) -> "str | None":
+def _has_schemes(files: Sequence[ManifestFile], source: Path) -> bool:
+    """Whether the stash has a folder for each installation scheme, as of Pex 2.60.2."""
+    if not any(file.path == _LAYOUT for file in files):
+        return False
+    return _SCHEMES_KEY in json.loads((source / _LAYOUT).read_text(encoding="utf-8"))
+
+
+def _from_stash(path: str, python: str, schemes: bool) -> "str | None":
     """Where a stashed file belongs below the prefix; None for Pex' placeholder directory."""
-    if path == "lib" or path.startswith("lib/pythonX.Y"):
+    if schemes:
+        scheme, _, rest = path.partition("/")
+        if scheme == "data":
+            return rest or None
+        if scheme in _LIBRARY_SCHEMES:
+            return f"{site_packages(python)}/{rest}" if rest else None
+    elif path == "lib" or path.startswith("lib/pythonX.Y"):
         return None
     return _INCLUDE.sub(f"include/site/python{python}/", path, count=1)
 

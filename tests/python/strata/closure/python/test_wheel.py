@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import pytest
 
@@ -29,7 +29,10 @@ _WHEEL: Dict[str, str] = {
     "demo_pkg-1.0.data/scripts/shell": "#!/bin/sh\necho hi\n",
     "demo_pkg-1.0.data/data/share/demo/x": "x\n",
     "demo_pkg-1.0.data/headers/demo.h": "/* */\n",
-    "demo_pkg-1.0.data/purelib/extra.py": "EXTRA = 1\n",
+    # What is for the kind of ``site-packages`` that the wheel's root is for too is lost by new Pex.
+    "demo_pkg-1.0.data/platlib/extra.py": "EXTRA = 1\n",
+    "demo_pkg-1.0.data/platlib/demo/plat.py": "PLAT = 1\n",
+    "demo_pkg-1.0.data/data/data/deep": "deep\n",
     f"{_DIST_INFO}/METADATA": "Metadata-Version: 2.1\nName: demo-pkg\nVersion: 1.0\n",
     f"{_DIST_INFO}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     f"{_DIST_INFO}/entry_points.txt": (
@@ -71,17 +74,29 @@ def manifest(folder: Path) -> List[ManifestFile]:
     return found
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel as the real Pex unpacks it into a loose PEX."""
-    folder = tmp_path_factory.mktemp("wheel")
+def unpack(pex: Sequence[str], folder: Path) -> Path:
+    """The wheel as a real Pex unpacks it into a loose PEX."""
     make_wheel(folder)
-    command = [sys.executable, "-m", "pex", "demo-pkg", "--no-index", f"--find-links={folder}"]
+    command = [sys.executable, *pex, "demo-pkg", "--no-index", f"--find-links={folder}"]
     command += ["--layout=loose", f"--output-file={folder / 'x.pex'}"]
     environment = {**os.environ, "PEX_ROOT": str(folder / "root")}
     subprocess.run(command, check=True, env=environment)
     (wheel,) = (folder / "x.pex" / ".deps").iterdir()
     return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(["-m", "pex"], tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def newly_installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the Pex of newer releases of Pants unpacks it, which the test's target packages."""
+    pex = Path("tests.python.strata.closure.python/newer-pex.pex")
+    if not pex.exists():
+        pytest.skip(f"needs {pex}; run the test with Pants")
+    return unpack([str(pex)], tmp_path_factory.mktemp("new-wheel"))
 
 
 def canonical(folder: Path) -> CanonicalWheel:
@@ -98,6 +113,7 @@ def test_everything_is_where_it_belongs(installed: Path) -> None:
     assert set(by_path(wheel)) == {
         f"{site}/demo/__init__.py",
         f"{site}/demo/data.txt",
+        f"{site}/demo/plat.py",
         f"{site}/demo.pth",
         f"{site}/extra.py",
         f"{site}/{_DIST_INFO}/METADATA",
@@ -106,6 +122,7 @@ def test_everything_is_where_it_belongs(installed: Path) -> None:
         f"{site}/{_DIST_INFO}/RECORD",
         "bin/shell",
         "include/site/python3.11/demo-pkg/demo.h",
+        "data/deep",
         "share/demo/x",
     }
     assert by_path(wheel)["bin/shell"].mode == 0o755
@@ -157,6 +174,18 @@ def test_what_other_installers_leave_behind_makes_no_difference(
         p: (e.mode, e.read()) for p, e in by_path(two).items()
     }
     assert (one.scripts, one.script_files) == (two.scripts, two.script_files)
+
+
+def test_the_version_of_pex_makes_no_difference(installed: Path, newly_installed: Path) -> None:
+    # Otherwise this would show nothing.
+    assert (newly_installed / ".prefix/data/share/demo/x").exists()
+    assert (installed / ".prefix/share/demo/x").exists()
+    one, two = canonical(installed), canonical(newly_installed)
+    assert {p: (e.mode, e.read()) for p, e in by_path(one).items()} == {
+        p: (e.mode, e.read()) for p, e in by_path(two).items()
+    }
+    assert (one.scripts, one.script_files) == (two.scripts, two.script_files)
+    assert one.hashes == two.hashes
 
 
 def test_a_folder_that_is_no_wheel(tmp_path: Path) -> None:
