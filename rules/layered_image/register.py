@@ -13,6 +13,7 @@ from layered_image import (
     image,
     image_layers,
     layers,
+    program,
     strata_process,
 )
 from layered_image.closure import collect, debian, packages, provider, python, root
@@ -29,6 +30,7 @@ from layered_image.engine import collect_rules
 from layered_image.goals import (
     check_namespaces,
     debian_lock,
+    load_image,
     package,
     package_derived,
     run,
@@ -70,9 +72,11 @@ def rules():
         *image_layers.rules(),
         *layers.rules(),
         *layers_goal.rules(),
+        *load_image.rules(),
         *package.rules(),
         *package_derived.rules(),
         *packages.rules(),
+        *program.rules(),
         *python.rules(),
         *root.rules(),
         *run.rules(),

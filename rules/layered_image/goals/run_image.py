@@ -11,33 +11,26 @@ from enum import Enum
 
 from pants.engine.console import Console
 from pants.engine.env_vars import CompleteEnvironmentVars
-from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
 from pants.engine.goal import Goal, GoalSubsystem
-from pants.engine.process import InteractiveProcess
 from pants.engine.target import Targets
 from pants.option.option_types import ArgsListOption, BoolOption, EnumOption, StrListOption
+from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
-from layered_image.encoders.rules import EncodersRequest, resolve_encoders
 from layered_image.engine import (
-    add_prefix,
     collect_rules,
-    concurrently,
-    create_digest,
     goal_rule,
     implicitly,
-    merge_digests,
     run_interactive_process,
 )
 from layered_image.field_sets import LayeredImageFieldSet
 from layered_image.image import BuildImageRequest, build_layered_image
-from layered_image.strata_process import EnginePython, EngineSources
+from layered_image.program import ProgramRequest, prepare_program
 from layered_image.subsystem import LayeredImageSubsystem
 from strata.errors import StrataError
 
 _CACHE = "strata_layers"
 _CACHE_FOLDER = ".strata-layers"
-_SPEC = "spec.json"
 
 
 class ImageRuntime(Enum):
@@ -85,8 +78,6 @@ async def run_image(
     targets: Targets,
     subsystem: RunImageSubsystem,
     options: LayeredImageSubsystem,
-    engine: EngineSources,
-    python: EnginePython,
     environment: CompleteEnvironmentVars,
     # A rule that takes something with side effects may run an interactive process.
     console: Console,
@@ -103,33 +94,22 @@ async def run_image(
         "read_only": subsystem.read_only,
         "engine_options": subsystem.engine_options,
         "layout": "layout",
-        "reference": image.references[0],
         "cache": _CACHE_FOLDER,
         "memory": options.command_memory,
     }
-    libraries = await concurrently(
-        resolve_encoders(EncodersRequest(name), **implicitly()) for name in ("filelock", "gzip")
+    program = await prepare_program(
+        ProgramRequest(
+            "run-image",
+            json.dumps(spec),
+            FrozenDict({"layout": image.layout}),
+            environment,
+            arguments=tuple(subsystem.args),
+            libraries=("filelock", "gzip"),
+            caches=FrozenDict({_CACHE: _CACHE_FOLDER}),
+        ),
+        **implicitly(),
     )
-    merged = await merge_digests(MergeDigests(item.digest for item in libraries))
-    file = await create_digest(CreateDigest([FileContent(_SPEC, json.dumps(spec).encode())]))
-    placed = await concurrently(
-        add_prefix(AddPrefix(digest, folder))
-        for digest, folder in (
-            (image.layout, "layout"),
-            (engine.digest, "engine"),
-            (merged, "encoders"),
-        )
-    )
-    digest = await merge_digests(MergeDigests([file, *placed]))
-    result = await run_interactive_process(
-        InteractiveProcess(
-            argv=(python.path, "-IB", "engine", "run-image", _SPEC, *subsystem.args),
-            input_digest=digest,
-            append_only_caches={_CACHE: _CACHE_FOLDER},
-            # Engines have their settings there, and programs what terminal it is.
-            env=environment,
-        )
-    )
+    result = await run_interactive_process(program.process)
     return RunImage(exit_code=result.exit_code)
 
 

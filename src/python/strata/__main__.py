@@ -1,7 +1,8 @@
 """``python -m strata COMMAND SPEC [OUT]``: runs one step of a build.
 
-``python -m strata stream LAYOUT COMPRESSION`` writes an image's archive to standard output, and
-``python -m strata run-image SPEC [ARGUMENT...]`` runs an image.
+``python -m strata stream LAYOUT COMPRESSION`` writes an image's archive to standard output,
+``python -m strata run-image SPEC [ARGUMENT...]`` runs an image, and ``load-image SPEC`` puts one
+into a container engine.
 
 SPEC is a JSON file and OUT a folder (``.`` unless given). Bad input ends with exit code 1 and a
 message on standard error.
@@ -36,6 +37,7 @@ COMMANDS = {
 PROGRAMS = {
     "stream": "strata.commands.archive",
     "run-image": "strata.commands.run_image",
+    "load-image": "strata.commands.load_image",
 }
 
 

@@ -209,6 +209,11 @@ class Docker:
     def _client(self) -> List[str]:
         return ["docker", f"--host=unix://{self._socket}"]
 
+    @property
+    def environment(self) -> Dict[str, str]:
+        """What makes a client talk to this engine."""
+        return {"DOCKER_HOST": f"unix://{self._socket}"}
+
     def load(self, archive: Path) -> str:
         run(*self._client, "load", "-i", str(archive))
         return run(*self._client, "image", "inspect", "--format", "{{.Id}}", NAME).strip()

@@ -10,19 +10,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
-from strata.archive.compression import Compression, encoder
+from strata.archive.compression import Compression
 from strata.archive.entry import Content, Entry, FileRange
-from strata.archive.tar import END_OF_ARCHIVE, encode_header, padding
-from strata.archive.writer import CHUNK
+from strata.archive.members import Compressed, write_members
 from strata.errors import StrataError
 from strata.oci.image import renamed, split_reference
-
-_COPY = 1 << 20
-#: The modification time of the archive's members, in seconds since the epoch. It says nothing about
-#: the image.
-_MTIME = 1
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
@@ -31,7 +25,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     compression = Compression(spec["compression"])
     with open(target, "wb") as stream:
-        write_archive(members(Path(spec["layout"])), Compressed(stream, compression))
+        write_members(members(Path(spec["layout"])), Compressed(stream, compression))
 
 
 def main(arguments: List[str]) -> int:
@@ -59,7 +53,7 @@ def main(arguments: List[str]) -> int:
     if options.repo_tag:
         found = _renamed_members(found, [split_reference(text) for text in options.repo_tag])
     try:
-        write_archive(found, Compressed(sys.stdout.buffer, Compression(options.compression)))
+        write_members(found, Compressed(sys.stdout.buffer, Compression(options.compression)))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # Whoever read the archive has left, and says why itself.
@@ -94,42 +88,3 @@ def _renamed_members(
     )
     changed: Dict[str, Content] = {"index.json": index, "manifest.json": manifest}
     return [(name, changed.get(name, content)) for name, content in found]
-
-
-class Compressed:
-    """Compresses what is written, in chunks of a fixed size, as layers are."""
-
-    def __init__(self, out: BinaryIO, compression: Compression) -> None:
-        self._out = out
-        self._plain = compression is Compression.NONE
-        self._encoder = encoder(compression)
-        self._held = bytearray()
-
-    def write(self, data: bytes) -> None:
-        if self._plain:
-            self._out.write(data)
-            return
-        self._held += data
-        while len(self._held) >= CHUNK:
-            self._out.write(self._encoder.encode(memoryview(bytes(self._held[:CHUNK]))))
-            del self._held[:CHUNK]
-
-    def finish(self) -> None:
-        if self._held:
-            self._out.write(self._encoder.encode(memoryview(bytes(self._held))))
-        self._out.write(self._encoder.finish())
-
-
-def write_archive(found: List[Tuple[str, Content]], out: Compressed) -> None:
-    for name, content in found:
-        entry = Entry(name, content=content)
-        out.write(encode_header(entry, _MTIME))
-        if isinstance(content, FileRange):
-            with open(content.path, "rb") as source:
-                while chunk := source.read(_COPY):
-                    out.write(chunk)
-        else:
-            out.write(content)
-        out.write(bytes(padding(entry.size)))
-    out.write(END_OF_ARCHIVE)
-    out.finish()

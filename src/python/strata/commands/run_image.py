@@ -1,9 +1,8 @@
 """``python -m strata run-image SPEC [ARGUMENT...]``: runs an image's program.
 
 SPEC is a JSON file: ``runtime`` (``namespace``, ``runc``, ``podman``, ``docker`` or ``auto``),
-``read_only``, ``layout`` (the image's files), ``reference`` (a name of the image), ``cache`` and
-``memory`` (as in ``strata.namespace.runner.Image``), and ``engine_options`` for ``podman run`` and
-``docker run``.
+``read_only``, ``layout`` (the image's files), ``cache`` and ``memory`` (as in
+``strata.namespace.runner.Image``), and ``engine_options`` for ``podman run`` and ``docker run``.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List
 
+from strata.commands.load_image import load, machine_architecture
 from strata.errors import StrataError
+from strata.load.image import loadable_image
 from strata.namespace.bundle import runtime_config
 from strata.namespace.container import container_of, identity
 from strata.namespace.id_map import IdMap, IdMapKind
@@ -116,17 +116,12 @@ def _contents(layout: Path) -> "tuple[Dict[str, Any], List[PackedLayer]]":
 
 
 def _with_engine(engine: str, spec: Dict[str, Any], arguments: List[str]) -> int:
-    program = [sys.executable, "-IB", str(Path(sys.argv[0]).absolute())]
-    stream = subprocess.Popen([*program, "stream", spec["layout"], "none"], stdout=subprocess.PIPE)
-    load = subprocess.run(
-        [engine, "load", "--quiet"], stdin=stream.stdout, stdout=subprocess.DEVNULL, check=False
-    )
-    if stream.wait() or load.returncode:
-        raise StrataError(f"{engine} cannot load the image")
+    image = loadable_image(Path(spec["layout"]), machine_architecture())
+    load(image, engine)
     options = ["--rm", "--interactive", "--network=host", *spec["engine_options"]]
     if os.isatty(0):
         options.append("--tty")
     if spec["read_only"]:
         options.append("--read-only")
-    command = [engine, "run", *options, spec["reference"], *arguments]
+    command = [engine, "run", *options, image.references[0], *arguments]
     os.execvp(engine, command)

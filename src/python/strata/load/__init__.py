@@ -1,0 +1,1 @@
+"""Images into container engines that are on this machine."""
