@@ -14,6 +14,7 @@ from layered_image import (
     image_layers,
     layers,
     program,
+    registry_settings,
     strata_process,
 )
 from layered_image.closure import collect, debian, packages, provider, python, root
@@ -77,6 +78,7 @@ def rules():
         *package_derived.rules(),
         *packages.rules(),
         *program.rules(),
+        *registry_settings.rules(),
         *python.rules(),
         *root.rules(),
         *run.rules(),

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Any, List
 
-from pants.option.option_types import DictOption, StrListOption, StrOption
+from pants.option.option_types import DictOption, IntOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
+
+#: Where docker, podman, their credential helpers and TLS look for what they need.
+REGISTRY_ENV_VARS = (
+    "AWS_CONFIG_FILE",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_CONFIG_DIR",
+    "CLOUDSDK_CONFIG",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DOCKER_CONFIG",
+    "GNUPGHOME",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "NO_PROXY",
+    "PASSWORD_STORE_DIR",
+    "PATH",
+    "REGISTRY_AUTH_FILE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
 
 
 class LayeredImageSubsystem(Subsystem):
@@ -61,6 +94,58 @@ class LayeredImageSubsystem(Subsystem):
             How much memory the files that an image's commands change or make may take, as a share
             of the machine's or in bytes with a suffix (`2g`). They lie in memory so that nothing is
             left behind, however a build ends.
+            """
+        ),
+    )
+
+    registries = DictOption[Any](
+        fromfile=True,
+        help=softwrap(
+            """
+            Registries, by alias. Keys mean what they mean in `[docker].registries`:
+
+                [layered-images.registries.main]
+                address = "registry.example:5000"
+                default = true
+                extra_image_tags = ["{directory}-latest"]
+                repository = "team/{target_repository}"
+                skip_push = false
+
+            Images are published to `default` registries (also an alias named `default` is one)
+            unless their `registries` field names others, as `@main` or by address. `repository`
+            replaces the image's own, and `extra_image_tags` are added to its tags.
+            `use_local_alias` is accepted and has no meaning here: nothing is tagged locally.
+
+            How a registry is reached is set here too, for publishing and for bases:
+            `plain_http = true` allows HTTP without TLS, `ca_file` names certificates in PEM form to
+            trust besides the machine's, and `mirrors` is a list of hosts or URLs to read from
+            first, in that order. Credentials are those of `docker login` and `podman login`.
+            """
+        ),
+    )
+
+    default_repository = StrOption(
+        default="{image_name}",
+        help=softwrap(
+            """
+            The repository of images that do not have the field `repositories`, without a registry.
+            It may have the placeholders that the field has.
+            """
+        ),
+    )
+
+    registry_concurrency = IntOption(
+        default=4,
+        help="How many blobs of an image are sent to or fetched from a registry at once, at most.",
+    )
+
+    registry_env_vars = StrListOption(
+        default=list(REGISTRY_ENV_VARS),
+        help=softwrap(
+            """
+            Environment variables of yours that publishing sees: where credentials and certificates
+            are, proxies, and what credential helpers need. Pants shows their values in its debug
+            log, so name none that holds a secret; keep secrets in files and helpers.
             """
         ),
     )

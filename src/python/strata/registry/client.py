@@ -19,7 +19,7 @@ from strata.registry.reference import Reference
 from strata.registry.repository import Repository
 from strata.registry.retry import RetryPolicy
 from strata.registry.settings import ClientSettings
-from strata.registry.transport import Transport
+from strata.registry.transport import Transport, Trust
 
 #: Whoever can go on to the next mirror need not be patient with one.
 _ATTEMPTS_AT_MIRRORS = 2
@@ -51,16 +51,17 @@ class RegistryClient:
 
         Raises StrataError for settings that make no sense.
         """
-        ca_file = self.settings.registry(name.registry).ca_file
+        settings = self.settings.registry(name.registry)
+        trust = Trust(settings.ca_file, settings.ca_data)
         patience = min(_ATTEMPTS_AT_MIRRORS, self._policy.attempts)
         at_mirrors = replace(self._policy, attempts=patience)
         endpoints = [
-            Endpoint(url, self._transport, at_mirrors, self._finder(url.authority, name), ca_file)
+            Endpoint(url, self._transport, at_mirrors, self._finder(url.authority, name), trust)
             for url in self.settings.mirrors(name.registry)
         ]
         origin = self.settings.endpoint(name.registry)
         find = self._finder(name.registry, name)
-        endpoints.append(Endpoint(origin, self._transport, self._policy, find, ca_file))
+        endpoints.append(Endpoint(origin, self._transport, self._policy, find, trust))
         return Repository(name, endpoints, self.settings.chunk_size)
 
     def close(self) -> None:

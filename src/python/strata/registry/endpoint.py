@@ -16,7 +16,13 @@ from strata.registry.body import Body
 from strata.registry.credentials import Credential
 from strata.registry.errors import AccessDenied, NotFound, RegistryError, Unreachable
 from strata.registry.retry import PASSING, RetryPolicy, will_stay
-from strata.registry.transport import CONNECTION_ERRORS, Response, Transport
+from strata.registry.transport import (
+    CONNECTION_ERRORS,
+    NO_MORE_TRUST,
+    Response,
+    Transport,
+    Trust,
+)
 from strata.registry.url import Url
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -47,14 +53,14 @@ class Endpoint:
         transport: Transport,
         policy: RetryPolicy,
         find_credential: Callable[[], Optional[Credential]],
-        ca_file: str = "",
+        trust: Trust = NO_MORE_TRUST,
     ) -> None:
         self.url = url
         self.policy = policy
         self._transport = transport
         #: Whether it was out of reach; whoever has another may leave this one alone then.
         self.is_down = False
-        self._ca_file = ca_file
+        self._trust = trust
         self._authenticator = Authenticator(url, find_credential, self._to_service)
 
     def request(
@@ -136,7 +142,7 @@ class Endpoint:
             sent: Dict[str, str] = dict(headers)
             if ours and authorization:
                 sent["Authorization"] = authorization
-            response = self._transport.send(method, url, sent, body, self._ca_file)
+            response = self._transport.send(method, url, sent, body, self._trust)
             if response.status == 401 and ours:
                 answers += 1
                 if answers > _MOST_ANSWERS:
@@ -176,7 +182,7 @@ class Endpoint:
         failures = 0
         while True:
             try:
-                response = self._transport.send(method, url, headers, body, self._ca_file)
+                response = self._transport.send(method, url, headers, body, self._trust)
                 return _checked(method, url, response)
             except CONNECTION_ERRORS as error:
                 cut: Interrupted = _broken(url, error)

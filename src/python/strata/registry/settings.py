@@ -19,12 +19,14 @@ class RegistrySettings:
     ``mirrors`` are tried in order before the registry itself when something is read: each is a
     host, or a URL with an optional path (``https://cache.example/hub``); ``http://`` in front is
     the explicit wish for plain HTTP there. ``plain_http`` is that wish for the registry itself.
-    ``ca_file`` is a file of certificates in PEM form to trust besides the machine's.
+    ``ca_file`` is a file of certificates in PEM form to trust besides the machine's, and
+    ``ca_data`` the text of such a file.
     """
 
     mirrors: Tuple[str, ...] = ()
     plain_http: bool = False
     ca_file: str = ""
+    ca_data: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import http.client
 import select
 import ssl
 import threading
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Dict, List, Mapping, Optional, Tuple, Type
 
@@ -23,7 +24,19 @@ CONNECTION_ERRORS = (OSError, http.client.HTTPException)
 
 _USER_AGENT = "strata"
 _SMALL_REST = 64 << 10
-_Key = Tuple[str, str, int, str]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Certificates in PEM form to trust besides the machine's: a file, or the text of one."""
+
+    ca_file: str = ""
+    ca_data: str = ""
+
+
+#: The machine's own certificates.
+NO_MORE_TRUST = Trust()
+_Key = Tuple[str, str, int, Trust]
 
 
 class Response:
@@ -122,7 +135,7 @@ class Transport:
         self._read_timeout = read_timeout
         self._lock = threading.Lock()
         self._idle: Dict[_Key, List[http.client.HTTPConnection]] = {}
-        self._contexts: Dict[str, ssl.SSLContext] = {}
+        self._contexts: Dict[Trust, ssl.SSLContext] = {}
 
     def send(
         self,
@@ -130,17 +143,14 @@ class Transport:
         url: Url,
         headers: Optional[Mapping[str, str]] = None,
         body: Optional[Body] = None,
-        ca_file: str = "",
+        trust: Trust = NO_MORE_TRUST,
     ) -> Response:
-        """``ca_file`` has certificates in PEM form to trust besides the machine's.
-
-        Raises one of CONNECTION_ERRORS, and RegistryError for a ``ca_file`` that cannot be read.
-        """
-        key = (url.scheme, url.host, url.port, ca_file)
+        """Raises one of CONNECTION_ERRORS, and RegistryError for certificates that are none."""
+        key = (url.scheme, url.host, url.port, trust)
         if body is None and method in ("POST", "PUT", "PATCH"):
             body = BytesBody(b"")
         while True:
-            connection, used_before = self._connection(key, url, ca_file)
+            connection, used_before = self._connection(key, url, trust)
             try:
                 return self._exchange(key, connection, method, url, headers or {}, body)
             except CONNECTION_ERRORS as error:
@@ -201,7 +211,7 @@ class Transport:
         return Response(self, key, connection)
 
     def _connection(
-        self, key: _Key, url: Url, ca_file: str
+        self, key: _Key, url: Url, trust: Trust
     ) -> Tuple[http.client.HTTPConnection, bool]:
         with self._lock:
             idle = self._idle.get(key, [])
@@ -213,7 +223,7 @@ class Transport:
         proxy = proxy_for(url)
         host, port = (proxy.host, proxy.port) if proxy else (url.host, url.port)
         if url.scheme == "https":
-            context = self._context(ca_file)
+            context = self._context(trust)
             connection = http.client.HTTPSConnection(
                 host, port, timeout=self._connect_timeout, context=context
             )
@@ -229,20 +239,23 @@ class Transport:
         connection.sock.settimeout(self._read_timeout)
         return connection, False
 
-    def _context(self, ca_file: str) -> ssl.SSLContext:
+    def _context(self, trust: Trust) -> ssl.SSLContext:
         with self._lock:
-            context = self._contexts.get(ca_file)
+            context = self._contexts.get(trust)
             if context is None:
                 context = ssl.create_default_context()
                 context.minimum_version = ssl.TLSVersion.TLSv1_2
-                if ca_file:
-                    try:
-                        context.load_verify_locations(cafile=ca_file)
-                    except (OSError, ssl.SSLError) as error:
-                        raise RegistryError(
-                            f"{ca_file}: no certificates can be read from it: {error}"
-                        ) from error
-                self._contexts[ca_file] = context
+                try:
+                    if trust.ca_file or trust.ca_data:
+                        context.load_verify_locations(
+                            cafile=trust.ca_file or None, cadata=trust.ca_data or None
+                        )
+                except (OSError, ssl.SSLError, ValueError) as error:
+                    what = trust.ca_file or "what `ca_file` names"
+                    raise RegistryError(
+                        f"{what}: no certificates can be read from it: {error}"
+                    ) from error
+                self._contexts[trust] = context
             return context
 
 
