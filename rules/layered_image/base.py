@@ -14,6 +14,7 @@ from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 from layered_image.closure.provider import RootEntry
+from layered_image.derived_target_types import ImageIndexImagesField
 from layered_image.engine import (
     collect_rules,
     determine_source_files,
@@ -25,15 +26,18 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
+from layered_image.platform_target_types import checked_platform
 from layered_image.strata_process import StrataRequest, run_strata
-from layered_image.target_types import LayeredImageArchitectureField, LayeredImageBaseField
+from layered_image.target_types import LayeredImageBaseField
 from strata.oci.base import BaseImage
 from strata.oci.image import ImageLayer
+from strata.platforms import Platform
 
 
 @dataclass(frozen=True)
 class BaseTargetRequest:
     image: Target
+    platform: Platform
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class BaseTarget:
 class BaseArchiveRequest:
     address: Address
     target: Target
-    architecture: str
+    platform: Platform
     compression: str
 
 
@@ -62,6 +66,7 @@ class LoadedBase:
 
 @rule(desc="Find a base image", level=LogLevel.DEBUG)
 async def find_base_target(request: BaseTargetRequest) -> BaseTarget:
+    """Of an ``image_index`` the image for the platform."""
     image = request.image
     field = image[LayeredImageBaseField]
     addresses = await resolve_unparsed_address_inputs(
@@ -77,7 +82,16 @@ async def find_base_target(request: BaseTargetRequest) -> BaseTarget:
         raise LayeredImageError(
             image.address, f"{field.value} stands for {len(targets)} targets; name one", field.alias
         )
-    return BaseTarget(targets[0])
+    target = targets[0]
+    if target.has_field(ImageIndexImagesField):
+        inside = await resolve_unparsed_address_inputs(
+            target[ImageIndexImagesField].to_unparsed_address_inputs(), **implicitly()
+        )
+        images = await resolve_targets(**implicitly({inside: Addresses}))
+        target = checked_platform(images, request.platform, image.address, field.alias)
+    elif target.has_field(LayeredImageBaseField):
+        checked_platform([target], request.platform, image.address, field.alias)
+    return BaseTarget(target)
 
 
 @rule(desc="Take a base image's archive apart", level=LogLevel.DEBUG)
@@ -96,7 +110,7 @@ async def load_base_archive(request: BaseArchiveRequest) -> LoadedBase:
             request.address, f"{target.address} is not one file", LayeredImageBaseField.alias
         )
     source = sources.snapshot.files[0]
-    spec = {"source": source, "origin": source, "architecture": request.architecture}
+    spec = {"source": source, "origin": source, "architecture": str(request.platform)}
     result = await run_strata(
         StrataRequest(
             command="base",
@@ -136,14 +150,6 @@ def checked_base(
                 LayeredImageBaseField.alias,
             )
     data = json.loads(loaded.metadata)
-    architecture = image[LayeredImageArchitectureField].value
-    if data["config"].get("architecture", architecture) != architecture:
-        raise LayeredImageError(
-            image.address,
-            f"the base image is for {data['config']['architecture']}, and this image is for "
-            f"{architecture}; change one of the two",
-            LayeredImageArchitectureField.alias,
-        )
     return BaseImage(
         data["config"],
         tuple(ImageLayer.from_json(layer, layer["reason"]) for layer in data["layers"]),

@@ -26,6 +26,7 @@ from layered_image.engine import (
 from layered_image.layers import BuiltLayer, LayerSettings, blob_entry
 from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.subsystem import LayeredImageSubsystem
+from strata.platforms import Platform
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class CommandProcessRequest:
     description: str
     member: str
     scripts: str
+    platform: Platform
     settings: LayerSettings
     customisation: BuiltLayer
     lower: Tuple[LowerLayer, ...]
@@ -95,6 +97,7 @@ async def run_command_process(
     settings = request.settings
     spec = {
         "name": request.member,
+        "architecture": str(request.platform),
         "customisation": _CUSTOMISATION,
         "cache": _CACHE_FOLDER,
         "network": request.network,

@@ -25,6 +25,7 @@ from layered_image.command_tools import PackagedToolRequest, is_address, package
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
 from layered_image.errors import LayeredImageError
 from layered_image.layers import BuiltLayer, LayerSettings
+from strata.platforms import Platform
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class CommandsRequest:
     """``customisation`` is not compressed; ``settings`` say how the result is."""
 
     image: Target
+    platform: Platform
     settings: LayerSettings
     customisation: BuiltLayer
     lower: Tuple[LowerLayer, ...]
@@ -64,6 +66,7 @@ async def run_commands(request: CommandsRequest) -> BuiltLayer:
             description=f"Commands of {image.address}",
             member="customisation",
             scripts=_scripts(image, in_image),
+            platform=request.platform,
             settings=request.settings,
             customisation=request.customisation,
             lower=request.lower if in_image else (),

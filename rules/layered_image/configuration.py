@@ -27,6 +27,7 @@ from layered_image.layers import (
     LayerSettings,
     build_customisation,
 )
+from strata.platforms import Platform
 
 _TIMEOUT = 1800
 # Scripts may ask debconf, and start services through invoke-rc.d: there is nobody to answer, and
@@ -67,6 +68,7 @@ class ConfigurationRequest:
     entries: Tuple[RootEntry, ...]
     settings: LayerSettings
     lower: Tuple[LowerLayer, ...]
+    platform: Platform
 
 
 @rule(desc="Configure Debian packages", level=LogLevel.DEBUG)
@@ -92,6 +94,7 @@ async def configure_packages(request: ConfigurationRequest) -> BuiltLayer:
             description=f"Configure {len(request.packages)} Debian packages",
             member="configuration",
             scripts=json.dumps([script]),
+            platform=request.platform,
             settings=LayerSettings(settings.compression, settings.mtime, 0, 0),
             customisation=links,
             lower=request.lower,

@@ -1,4 +1,4 @@
-"""From a ``layered_image`` target to a built image: its bases, its layers, its metadata."""
+"""From a ``layered_image`` target to its image for one platform: bases, layers, metadata."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ from layered_image.image_layers import ImageLayersRequest, build_image_layers
 from layered_image.layers import BuiltLayer
 from layered_image.target_types import (
     ImageNameField,
-    LayeredImageArchitectureField,
     LayeredImageBaseField,
     LayeredImageCompressionField,
     LayeredImageCreatedField,
@@ -50,29 +49,35 @@ from layered_image.target_types import (
     thawed,
 )
 from strata.errors import StrataError
-from strata.oci.base import BaseImage, blob_path, merged_config
+from strata.oci.base import BaseImage, merged_config
+from strata.oci.content import blob_path
 from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
+from strata.platforms import Platform
 from strata.report.closure import describe_closure
 
 
 @dataclass(frozen=True)
-class BuildImageRequest:
+class PlatformImageRequest:
     target: Target
+    platform: Platform
 
 
 @dataclass(frozen=True)
 class ImageOnBaseRequest:
     target: Target
+    platform: Platform
     base: Optional[LoadedBase]
 
 
 @dataclass(frozen=True)
-class BuiltImage:
+class PlatformImage:
     """``layout`` holds the files of an OCI image layout with a docker ``manifest.json``;
     ``report`` is the JSON text of the image's report, ``metadata`` what an image on top of this
-    one needs to know (``LoadedBase.metadata``)."""
+    one needs to know (``LoadedBase.metadata``), and an index that has it (its ``descriptor`` and
+    its entry of ``manifest.json``, ``docker``)."""
 
     address: Address
+    platform: Platform
     layout: Digest
     report: str
     metadata: str
@@ -83,12 +88,12 @@ class BuiltImage:
 
 
 @rule(desc="Put an image together", level=LogLevel.DEBUG)
-async def build_image_on_base(request: ImageOnBaseRequest) -> BuiltImage:
-    target = request.target
-    closure = await find_image_closure(ImageClosureRequest(target), **implicitly())
+async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
+    target, platform = request.target, request.platform
+    closure = await find_image_closure(ImageClosureRequest(target, platform), **implicitly())
     base = checked_base(target, request.base, closure.entries)
     built = await build_image_layers(
-        ImageLayersRequest(target, closure, request.base), **implicitly()
+        ImageLayersRequest(target, platform, closure, request.base), **implicitly()
     )
     created = target[LayeredImageCreatedField].value or ""
     now = 0
@@ -97,6 +102,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> BuiltImage:
         now = clock.seconds
     image = _image(
         target,
+        platform,
         closure.config,
         parse_timestamp(created, now),
         base,
@@ -122,11 +128,14 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> BuiltImage:
             "config": image.config,
             "layers": [vars(layer) for layer in image.layers],
             "closure": described,
+            "descriptor": image.descriptor,
+            "docker": image.docker,
         }
     )
     report = {**image.report(), "closure": described}
-    return BuiltImage(
+    return PlatformImage(
         target.address,
+        platform,
         layout,
         json.dumps(report, indent=2, ensure_ascii=False) + "\n",
         metadata_text,
@@ -137,14 +146,14 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> BuiltImage:
     )
 
 
-@rule(desc="Build a layered image", level=LogLevel.DEBUG)
-async def build_layered_image(request: BuildImageRequest) -> BuiltImage:
-    target = request.target
+@rule(desc="Build a layered image for one platform", level=LogLevel.DEBUG)
+async def build_platform_image(request: PlatformImageRequest) -> PlatformImage:
+    platform = request.platform
     # The image itself, what it is based on, and so on.
-    stack = [target]
+    stack = [request.target]
     base = None
     while stack[-1][LayeredImageBaseField].value is not None:
-        found = await find_base_target(BaseTargetRequest(stack[-1]), **implicitly())
+        found = await find_base_target(BaseTargetRequest(stack[-1], platform), **implicitly())
         if found.target.has_field(LayeredImageBaseField):
             if any(found.target.address == image.address for image in stack):
                 raise LayeredImageError(
@@ -158,16 +167,20 @@ async def build_layered_image(request: BuildImageRequest) -> BuiltImage:
             BaseArchiveRequest(
                 stack[-1].address,
                 found.target,
-                target[LayeredImageArchitectureField].value or "",
-                target[LayeredImageCompressionField].value or "",
+                platform,
+                request.target[LayeredImageCompressionField].value or "",
             ),
             **implicitly(),
         )
         break
-    image = await build_image_on_base(ImageOnBaseRequest(stack.pop(), base), **implicitly())
+    image = await build_image_on_base(
+        ImageOnBaseRequest(stack.pop(), platform, base), **implicitly()
+    )
     while stack:
         below = LoadedBase(image.layout, image.metadata, FrozenDict())
-        image = await build_image_on_base(ImageOnBaseRequest(stack.pop(), below), **implicitly())
+        image = await build_image_on_base(
+            ImageOnBaseRequest(stack.pop(), platform, below), **implicitly()
+        )
     return image
 
 
@@ -184,6 +197,7 @@ def _described_closure(closure: ImageClosure, base: Optional[LoadedBase]) -> Dic
 
 def _image(
     target: Target,
+    platform: Platform,
     config: FrozenDict,
     created: int,
     base: BaseImage,
@@ -193,7 +207,8 @@ def _image(
     settings = ImageSettings(
         name=name or target.address.target_name,
         tags=tuple(target[LayeredImageTagsField].value or ()),
-        architecture=target[LayeredImageArchitectureField].value or "",
+        architecture=platform.architecture,
+        variant=platform.variant,
         created=created,
         config=merged_config(base.config.get("config") or {}, thawed(config)),
         base_layers=base.layers,

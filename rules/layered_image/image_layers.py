@@ -6,48 +6,45 @@ import json
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple
 
-from pants.engine.platform import Platform
 from pants.engine.target import Target
 from pants.util.logging import LogLevel
 
 from layered_image.base import LoadedBase, checked_base
 from layered_image.clock import ClockRequest, read_clock
 from layered_image.closure.collect import ImageClosure
-from layered_image.closure.provider import ProvidedObject
 from layered_image.command_process import LowerLayer
 from layered_image.command_target_types import has_commands
 from layered_image.commands import CommandsRequest, commands_error, run_commands
+from layered_image.compiler import CompilerRequest, find_compiler
 from layered_image.configuration import ConfigurationRequest, configure_packages
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
 from layered_image.errors import LayeredImageError
 from layered_image.layers import (
     BuiltLayer,
     CustomisationRequest,
-    InterpreterRequest,
     LayerMember,
     LayerRequest,
     LayerSettings,
     build_customisation,
     build_layer,
-    unpack_interpreter,
 )
 from layered_image.planning import layer_members, plan_image
 from layered_image.target_types import (
-    LayeredImageArchitectureField,
     LayeredImageBytecodeField,
     LayeredImageCompressionField,
+    LayeredImageContentsField,
     LayeredImageGidField,
     LayeredImageMtimeField,
     LayeredImageOwnersField,
     LayeredImageUidField,
     thawed,
 )
+from strata.elf import misfit
 from strata.layering.plan import PlannedLayer
-from strata.oci.base import BaseImage, blob_path
+from strata.oci.base import BaseImage
+from strata.oci.content import blob_path
 from strata.oci.image import parse_timestamp
-
-#: Which of Pants' platforms runs programs of which architecture.
-_NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}
+from strata.platforms import Platform
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,7 @@ class LayerSettingsRequest:
 @dataclass(frozen=True)
 class ImageLayersRequest:
     target: Target
+    platform: Platform
     closure: ImageClosure
     base: Optional[LoadedBase]
 
@@ -71,7 +69,7 @@ class ImageLayers:
 
 
 @rule(desc="Find out what all layers of an image share", level=LogLevel.DEBUG)
-async def find_layer_settings(request: LayerSettingsRequest, platform: Platform) -> LayerSettings:
+async def find_layer_settings(request: LayerSettingsRequest) -> LayerSettings:
     target, closure = request.target, request.closure
     mtime = target[LayeredImageMtimeField].value or ""
     now = 0
@@ -79,16 +77,9 @@ async def find_layer_settings(request: LayerSettingsRequest, platform: Platform)
         clock = await read_clock(ClockRequest(), **implicitly())
         now = clock.seconds
     interpreter = None
-    wanted = target[LayeredImageBytecodeField].value
-    is_native = _NATIVE.get(platform.value) == target[LayeredImageArchitectureField].value
-    packages = _interpreter_packages(closure)
-    if wanted and is_native and closure.applications and packages and closure.interpreter:
-        unpacked = await unpack_interpreter(
-            InterpreterRequest(packages, closure.interpreter.minor), **implicitly()
-        )
-        if unpacked.error:
-            raise LayeredImageError(target.address, unpacked.error)
-        interpreter = unpacked.digest
+    if target[LayeredImageBytecodeField].value and closure.applications:
+        compiler = await find_compiler(CompilerRequest(target.address, closure), **implicitly())
+        interpreter = compiler.digest
     return LayerSettings(
         target[LayeredImageCompressionField].value or "",
         parse_timestamp(mtime, now),
@@ -118,6 +109,7 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
     for layer in built:
         if layer.error:
             raise LayeredImageError(address, layer.error)
+        _check_programs(target, request.platform, layer)
 
     commands = has_commands(target)
     customisation = await build_customisation(
@@ -146,6 +138,7 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
                 closure.entries,
                 settings,
                 (*below, *_holding(closure.configured, plan, built)),
+                request.platform,
             ),
             **implicitly(),
         )
@@ -154,25 +147,13 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
     if commands:
         lower = (*below, *(_lower_layer(layer) for layer, _ in layers))
         customisation = await run_commands(
-            CommandsRequest(target, settings, customisation, lower), **implicitly()
+            CommandsRequest(target, request.platform, settings, customisation, lower),
+            **implicitly(),
         )
         if customisation.error:
             raise commands_error(target, customisation.error)
         top_reason = f"{top_reason}, and what the commands changed"
     return ImageLayers((*layers, (customisation, top_reason)))
-
-
-def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:
-    """The interpreter's package and those it refers to: what its program needs to run.
-
-    What those refer to is for extension modules, and compiling bytecode imports none. Empty for an
-    interpreter that a base image brings.
-    """
-    if closure.interpreter is None or not closure.interpreter.object_name:
-        return ()
-    name = closure.interpreter.object_name
-    needed = {name, *closure.references[name]}
-    return tuple(item for item in closure.objects if item.item.name in needed)
 
 
 def _size(members: Tuple[LayerMember, ...]) -> int:
@@ -188,6 +169,20 @@ def _check_owners(target: Target, layers: List[BuiltLayer]) -> None:
                 f"the rule for {rule_['paths']!r} matches no path of the image; correct or remove "
                 "it",
                 LayeredImageOwnersField.alias,
+            )
+
+
+def _check_programs(target: Target, platform: Platform, layer: BuiltLayer) -> None:
+    for member in json.loads(layer.metadata)["members"]:
+        architecture, path = misfit(member.get("programs", {}), platform)
+        if path:
+            raise LayeredImageError(
+                target.address,
+                f"{member['name']} is for another machine: /{path} is a program for "
+                f"{architecture}, and the image is for {platform}. Package it for that too: "
+                "declare a layered_image for each architecture, with its own, and put them "
+                "together with image_index",
+                LayeredImageContentsField.alias,
             )
 
 

@@ -9,8 +9,10 @@ from layered_image import (
     command_process,
     command_tools,
     commands,
+    compiler,
     configuration,
     image,
+    image_index,
     image_layers,
     layers,
     program,
@@ -26,7 +28,11 @@ from layered_image.closure.root_target_types import (
     ImageSymlinkTarget,
     ImageUsersTarget,
 )
-from layered_image.derived_target_types import ImageRootTarget, MergedImagesTarget
+from layered_image.derived_target_types import (
+    ImageIndexTarget,
+    ImageRootTarget,
+    MergedImagesTarget,
+)
 from layered_image.engine import collect_rules
 from layered_image.goals import (
     check_namespaces,
@@ -47,6 +53,7 @@ def target_types():
         ImageCertificatesTarget,
         ImageDirectoryTarget,
         ImageFilesTarget,
+        ImageIndexTarget,
         ImageRootTarget,
         ImageSymlinkTarget,
         ImageUsersTarget,
@@ -66,10 +73,12 @@ def rules():
         *command_process.rules(),
         *command_tools.rules(),
         *commands.rules(),
+        *compiler.rules(),
         *configuration.rules(),
         *debian.rules(),
         *debian_lock.rules(),
         *image.rules(),
+        *image_index.rules(),
         *image_layers.rules(),
         *layers.rules(),
         *layers_goal.rules(),

@@ -25,6 +25,10 @@ from pants.util.strutil import softwrap
 from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
 from layered_image.errors import invalid_field
+from layered_image.platform_target_types import (
+    LayeredImageArchitectureField,
+    LayeredImageArchitecturesField,
+)
 from strata.archive.compression import Compression
 from strata.closure.owners import parse_rules
 from strata.errors import StrataError
@@ -130,13 +134,6 @@ class LayeredImageConfigField(Field):
             return frozen(validated_config(thawed(frozen(dict(value)))))
         except StrataError as error:
             raise invalid_field(address, cls.alias, error)
-
-
-class LayeredImageArchitectureField(StringField):
-    alias = "architecture"
-    default = "amd64"
-    valid_choices = ("386", "amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x")
-    help = "The image's CPU architecture, as Go's GOARCH names it."
 
 
 class _TimeField(StringField):
@@ -399,6 +396,7 @@ class LayeredImageTarget(Target):
         LayeredImageContentsField,
         LayeredImageConfigField,
         LayeredImageArchitectureField,
+        LayeredImageArchitecturesField,
         LayeredImageCreatedField,
         LayeredImageMtimeField,
         LayeredImageUidField,

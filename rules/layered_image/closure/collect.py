@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Set, Tuple
 
 from pants.core.goals.package import PackageFieldSet
@@ -12,7 +12,7 @@ from pants.engine.unions import UnionMembership
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
-from layered_image.closure.debian import LoadedLockRequest, load_lock
+from layered_image.closure.debian import LoadedLockRequest, load_lock, lock_for
 from layered_image.closure.debian_target_types import DebianLockField
 from layered_image.closure.provider import (
     ImageContext,
@@ -39,7 +39,6 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
-    LayeredImageArchitectureField,
     LayeredImageConfigField,
     LayeredImageContentsField,
     LayeredImageInterpreterField,
@@ -47,17 +46,19 @@ from layered_image.target_types import (
     thawed,
 )
 from strata.closure.debian.interpreter import interpreter_of, libc_version
+from strata.platforms import Platform
 
 
 @dataclass(frozen=True)
 class ImageClosureRequest:
     target: Target
+    platform: Platform
 
 
 @dataclass(frozen=True)
 class ImageClosure:
     """Objects by name in name order; ``references`` as in ``ProvidedObjects``; ``config`` with
-    paths for addresses."""
+    paths for addresses; ``python_packages`` is the target whose lock has the interpreter."""
 
     objects: Tuple[ProvidedObject, ...]
     references: FrozenDict
@@ -65,6 +66,7 @@ class ImageClosure:
     farms: Tuple[LinkFarm, ...]
     entries: Tuple[RootEntry, ...]
     interpreter: Optional[Interpreter]
+    python_packages: Optional[Target]
     config: FrozenDict
     # What each address of the contents brought itself, for plans that name addresses.
     roots: FrozenDict
@@ -106,15 +108,15 @@ async def find_image_closure(
     packageable = await find_valid_field_sets(
         FieldSetsPerTargetRequest(PackageFieldSet, targets), **implicitly()
     )
+    with_locks = [target for target in targets if target.has_field(DebianLockField)]
     locks = await concurrently(
-        load_lock(LoadedLockRequest(target), **implicitly())
-        for target in targets
-        if target.has_field(DebianLockField)
+        load_lock(LoadedLockRequest(target), **implicitly()) for target in with_locks
     )
-    interpreter = None
+    interpreter = python_packages = None
     libc = ""
-    for loaded in locks:
-        found = interpreter_of(loaded.lock)
+    for target, loaded in zip(with_locks, locks):
+        lock = lock_for(loaded, request.platform)
+        found = interpreter_of(lock)
         if found is not None:
             if interpreter is not None and interpreter.version != found[2]:
                 raise LayeredImageError(
@@ -124,13 +126,14 @@ async def find_image_closure(
                     LayeredImageContentsField.alias,
                 )
             interpreter = Interpreter(f"debian:{found[0]}", found[1], found[2])
-        libc = libc or libc_version(loaded.lock) or ""
+            python_packages = target
+        libc = libc or libc_version(lock) or ""
     declared = image[LayeredImageInterpreterField].value
     if declared is not None:
         path, _, version = declared.partition(" ")
-        interpreter = Interpreter("", path, version)
+        interpreter, python_packages = Interpreter("", path, version), None
     context = ImageContext(
-        image[LayeredImageArchitectureField].value or "",
+        request.platform,
         options.store,
         options.applications,
         interpreter,
@@ -162,13 +165,13 @@ async def find_image_closure(
                 f"{text} stands for no path in the image; name a target with one program or file",
                 LayeredImageConfigField.alias,
             )
-    return _merged(address, provided, interpreter, replace_addresses(config, paths))
+    merged = _merged(address, provided, replace_addresses(config, paths))
+    return replace(merged, interpreter=interpreter, python_packages=python_packages)
 
 
 def _merged(
     address: Address,
     provided: Tuple[ProvidedObjects, ...],
-    interpreter: Optional[Interpreter],
     config: Dict,
 ) -> ImageClosure:
     objects: Dict[str, Tuple[ProvidedObject, Address]] = {}
@@ -204,7 +207,8 @@ def _merged(
         tuple(item.application for item in provided if item.application),
         tuple(farm for item in provided for farm in item.farms),
         tuple(sorted(entries, key=lambda entry: (entry.path, entry.type, entry.target))),
-        interpreter,
+        None,
+        None,
         frozen(config),
         FrozenDict({item.address: item.roots for item in provided}),
         FrozenDict({item.address: item.requested or item.roots for item in provided}),

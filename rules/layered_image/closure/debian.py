@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import ClassVar, Dict, List, Tuple
+from typing import ClassVar, List, Tuple
 
 from pants.engine.addresses import Address
 from pants.engine.fs import (
@@ -24,12 +24,13 @@ from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 from layered_image.closure.debian_target_types import (
-    DebianArchitectureField,
+    DebianArchitecturesField,
     DebianComponentsField,
     DebianConfigureField,
     DebianLockField,
     DebianPackagesField,
     DebianSuitesField,
+    debian_architectures,
 )
 from layered_image.closure.provider import (
     ProvidedObject,
@@ -51,13 +52,13 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.subsystem import LayeredImageSubsystem
-from strata.closure.debian.lock import DebianLock, LockedPackage, parse_lock, stale_reason
+from strata.closure.debian.lock import DebianLock, LockedPackage, parse_locks, stale_reason
 from strata.errors import StrataError
 from strata.model import ImageObject
+from strata.platforms import Platform, debian_architecture
 
 #: Links of a root whose /usr is merged (Debian since 12), to folders below it.
 MERGED_USR = FrozenDict({name: f"usr/{name}" for name in ("bin", "lib", "sbin", "lib64")})
-_GOARCH = {"i386": "386", "armhf": "arm", "armel": "arm", "ppc64el": "ppc64le"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class LoadedLockRequest:
 
 @dataclass(frozen=True)
 class LoadedLock:
+    """``locks`` are one for each architecture."""
+
     address: Address
-    lock: DebianLock
+    locks: Tuple[DebianLock, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,20 @@ class MirrorsRequest:
 @dataclass(frozen=True)
 class Mirrors:
     by_suite: FrozenDict
+
+
+@dataclass(frozen=True)
+class LockedObjectsRequest:
+    """``names`` are packages of ``lock``, which is of the target ``address``."""
+
+    address: Address
+    lock: DebianLock
+    names: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LockedObjects:
+    objects: Tuple[ProvidedObject, ...]
 
 
 @dataclass(frozen=True)
@@ -116,13 +133,13 @@ async def load_lock(request: LoadedLockRequest) -> LoadedLock:
             target.address, f"there is no lock file at {path}: {regenerate}", DebianLockField.alias
         )
     try:
-        lock = parse_lock(contents[0].content.decode(), path)
+        locks = parse_locks(contents[0].content.decode(), path)
     except StrataError as error:
         raise LayeredImageError(target.address, f"{error}; {regenerate}", DebianLockField.alias)
     stale = stale_reason(
-        lock,
+        locks,
         target[DebianPackagesField].value or (),
-        target[DebianArchitectureField].value or "",
+        debian_architectures(target),
         target[DebianSuitesField].value or (),
         target[DebianComponentsField].value or (),
         bool(target[DebianConfigureField].value),
@@ -131,7 +148,22 @@ async def load_lock(request: LoadedLockRequest) -> LoadedLock:
         raise LayeredImageError(
             target.address, f"{path} is out of date: {stale}; {regenerate}", DebianLockField.alias
         )
-    return LoadedLock(target.address, lock)
+    return LoadedLock(target.address, locks)
+
+
+def lock_for(loaded: LoadedLock, platform: Platform) -> DebianLock:
+    """What is locked for ``platform``. Raises LayeredImageError if nothing is."""
+    by_name = {lock.architecture: lock for lock in loaded.locks}
+    name = debian_architecture(by_name, platform)
+    if name is None:
+        raise LayeredImageError(
+            loaded.address,
+            f"its packages are for {', '.join(by_name)}, and the image is for {platform}: name "
+            "that here too (in Debian's words), and run "
+            f"`pants generate-debian-lockfiles {loaded.address}`",
+            DebianArchitecturesField.alias,
+        )
+    return by_name[name]
 
 
 @rule(desc="Find Debian mirrors", level=LogLevel.DEBUG)
@@ -191,19 +223,11 @@ class ProvideDebianPackagesRequest(ProvideObjectsRequest):
         return target.has_field(DebianLockField)
 
 
-@rule(desc="Find the objects of Debian packages", level=LogLevel.DEBUG)
-async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> ProvidedObjects:
-    address = request.target.address
-    loaded = await load_lock(LoadedLockRequest(request.target), **implicitly())
-    lock = loaded.lock
-    if _GOARCH.get(lock.architecture, lock.architecture) != request.context.architecture:
-        raise LayeredImageError(
-            address,
-            f"its packages are for {lock.architecture}, and the image is for "
-            f"{request.context.architecture}; change one of the two, and lock again",
-            DebianArchitectureField.alias,
-        )
-    suites = tuple(sorted({package.suite for package in lock.packages}))
+@rule(desc="Fetch the packages of a Debian lock", level=LogLevel.DEBUG)
+async def fetch_objects(request: LockedObjectsRequest) -> LockedObjects:
+    address = request.address
+    packages = [package for package in request.lock.packages if package.name in request.names]
+    suites = tuple(sorted({package.suite for package in packages}))
     mirrors = await find_mirrors(MirrorsRequest(suites), **implicitly())
     for suite in suites:
         if not mirrors.by_suite.get(suite):
@@ -216,11 +240,10 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
         fetch_package(
             FetchPackageRequest(package, tuple(mirrors.by_suite[package.suite])), **implicitly()
         )
-        for package in lock.packages
+        for package in packages
     )
     objects: List[ProvidedObject] = []
-    references: Dict[str, Tuple[str, ...]] = {}
-    for package, result in zip(lock.packages, fetched):
+    for package, result in zip(packages, fetched):
         if result.error:
             raise LayeredImageError(
                 address,
@@ -234,7 +257,20 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
         objects.append(
             ProvidedObject(item, "debian", result.digest, source=f"content/{result.file_name}")
         )
-        references[item.name] = tuple(f"debian:{name}" for name in package.depends)
+    return LockedObjects(tuple(objects))
+
+
+@rule(desc="Find the objects of Debian packages", level=LogLevel.DEBUG)
+async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> ProvidedObjects:
+    address = request.target.address
+    loaded = await load_lock(LoadedLockRequest(request.target), **implicitly())
+    lock = lock_for(loaded, request.context.platform)
+    names = tuple(package.name for package in lock.packages)
+    fetched = await fetch_objects(LockedObjectsRequest(address, lock, names), **implicitly())
+    references = {
+        f"debian:{package.name}": tuple(f"debian:{name}" for name in package.depends)
+        for package in lock.packages
+    }
     # The last has the dynamic loader's path in every x86-64 program, and in no other.
     links = [
         link for link in MERGED_USR.items() if link[0] != "lib64" or lock.architecture == "amd64"
@@ -242,9 +278,9 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
     configured = bool(request.target[DebianConfigureField].value)
     return ProvidedObjects(
         address,
-        tuple(objects),
+        fetched.objects,
         FrozenDict(references),
-        configured=tuple(item.item.name for item in objects) if configured else (),
+        configured=tuple(item.item.name for item in fetched.objects) if configured else (),
         roots=tuple(f"debian:{name}" for name in lock.requested),
         entries=tuple(RootEntry(path, "symlink", 0o777, target=to) for path, to in links),
     )

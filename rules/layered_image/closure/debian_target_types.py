@@ -60,7 +60,31 @@ class DebianComponentsField(StringSequenceField):
 class DebianArchitectureField(StringField):
     alias = "architecture"
     default = "amd64"
-    help = "The packages' architecture, as Debian names it: `amd64`, `arm64`, `armhf` and so on."
+    help = softwrap(
+        """
+        The packages' architecture, as Debian names it: `amd64`, `arm64`, `armhf` and so on. With
+        `architectures` it has no meaning.
+        """
+    )
+
+
+class DebianArchitecturesField(StringSequenceField):
+    alias = "architectures"
+    help = softwrap(
+        """
+        All architectures that the lock has packages for, instead of the one of `architecture`. An
+        image takes those of its own. Run `generate-debian-lockfiles` after a change of this field.
+
+        Example: `architectures=["amd64", "arm64"]`
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[Tuple[str, ...]]:
+        value = super().compute_value(raw_value, address)
+        if value is not None and (not value or len(set(value)) < len(value)):
+            raise invalid_field(address, cls.alias, "name at least one architecture, each once")
+        return value
 
 
 class DebianConfigureField(BoolField):
@@ -89,6 +113,7 @@ class DebianPackagesTarget(Target):
         DebianSuitesField,
         DebianComponentsField,
         DebianArchitectureField,
+        DebianArchitecturesField,
         DebianConfigureField,
     )
     help = softwrap(
@@ -103,3 +128,9 @@ class DebianPackagesTarget(Target):
             debian_packages(name="os", packages=["python3.11-minimal"], lock="debian.lock")
         """
     )
+
+
+def debian_architectures(target: Target) -> Tuple[str, ...]:
+    """The architectures that the lock of a ``debian_packages`` target is for."""
+    several = target[DebianArchitecturesField].value
+    return several or (target[DebianArchitectureField].value or "",)

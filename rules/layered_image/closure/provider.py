@@ -18,6 +18,7 @@ from pants.util.frozendict import FrozenDict
 
 from layered_image.engine import rule
 from strata.model import ImageObject
+from strata.platforms import Platform
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Interpreter:
 class ImageContext:
     """What providers know of the image. No name and no address: what they make is shared."""
 
-    architecture: str
+    platform: Platform
     store: str
     applications: str
     interpreter: Optional[Interpreter] = None

@@ -66,7 +66,10 @@ async def provide_pex_binary(
             "say with `interpreter` where the base image has one",
         )
     field_set = PexBinaryFieldSet.create(request.target)
-    pex = await find_wheels(PexWheelsRequest(field_set), **implicitly())
+    platform = PythonPlatform(
+        interpreter.version, request.context.platform.architecture, request.context.libc
+    )
+    pex = await find_wheels(PexWheelsRequest(field_set, platform), **implicitly())
     first_party = await find_first_party(FirstPartyRequest(address, frozenset()), **implicitly())
     local = {normalized(name) for name in first_party.distributions}
     if local:
@@ -75,9 +78,6 @@ async def provide_pex_binary(
         )
         first_party = await find_first_party(FirstPartyRequest(address, provided), **implicitly())
 
-    platform = PythonPlatform(
-        interpreter.version, request.context.architecture, request.context.libc
-    )
     try:
         for spec, constraints in first_party.constraints.items():
             _check(spec, constraints or python_setup.interpreter_constraints, platform)

@@ -15,12 +15,11 @@ from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
 from layered_image.closure.debian import (
-    FetchPackageRequest,
     LoadedLockRequest,
-    MirrorsRequest,
-    fetch_package,
-    find_mirrors,
+    LockedObjectsRequest,
+    fetch_objects,
     load_lock,
+    lock_for,
 )
 from layered_image.closure.debian_target_types import DebianLockField
 from layered_image.closure.manifest import DescribeRequest, Entry, describe_content, moved
@@ -116,7 +115,8 @@ async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedO
             address, f"{field.value} is no debian_packages target; name one", field.alias
         )
     loaded = await load_lock(LoadedLockRequest(targets[0]), **implicitly())
-    package = next((p for p in loaded.lock.packages if p.name == "ca-certificates"), None)
+    lock = lock_for(loaded, request.context.platform)
+    package = next((p for p in lock.packages if p.name == "ca-certificates"), None)
     if package is None:
         raise LayeredImageError(
             address,
@@ -124,19 +124,14 @@ async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedO
             f"`pants generate-debian-lockfiles {field.value}`",
             field.alias,
         )
-    mirrors = await find_mirrors(MirrorsRequest((package.suite,)), **implicitly())
-    urls = tuple(mirrors.by_suite.get(package.suite, ()))
-    fetched = await fetch_package(FetchPackageRequest(package, urls), **implicitly())
-    if fetched.error:
-        raise LayeredImageError(address, fetched.error, field.alias)
+    fetched = await fetch_objects(
+        LockedObjectsRequest(loaded.address, lock, (package.name,)), **implicitly()
+    )
+    (held,) = fetched.objects
     item = ImageObject("certificates:bundle", package.version, package.installed_size // 2)
     return ProvidedObjects(
         address,
-        (
-            ProvidedObject(
-                item, "certificates", fetched.digest, source=f"content/{fetched.file_name}"
-            ),
-        ),
+        (ProvidedObject(item, "certificates", held.digest, source=held.source),),
         roots=(item.name,),
         path="/etc/ssl/certs/ca-certificates.crt",
     )

@@ -15,12 +15,12 @@ from pants.util.strutil import softwrap
 
 from layered_image.closure.debian import lock_path
 from layered_image.closure.debian_target_types import (
-    DebianArchitectureField,
     DebianComponentsField,
     DebianConfigureField,
     DebianLockField,
     DebianPackagesField,
     DebianSuitesField,
+    debian_architectures,
 )
 from layered_image.engine import (
     collect_rules,
@@ -59,7 +59,7 @@ async def generate_debian_lock(
         "packages": target[DebianPackagesField].value or (),
         "suites": suites,
         "components": target[DebianComponentsField].value or (),
-        "architecture": target[DebianArchitectureField].value,
+        "architectures": debian_architectures(target),
         "mirrors": {s: options.debian_mirrors[s] for s in suites if s in options.debian_mirrors},
         "essential": target[DebianConfigureField].value,
         "keyring": None,

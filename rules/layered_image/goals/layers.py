@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Dict
 
+from pants.core.goals.package import OutputPathField
 from pants.core.util_rules.distdir import DistDir
 from pants.engine.console import Console
 from pants.engine.fs import CreateDigest, FileContent, Workspace
@@ -17,8 +18,9 @@ from pants.option.option_types import BoolOption, EnumOption, IntOption
 from pants.util.strutil import softwrap
 
 from layered_image.engine import collect_rules, concurrently, create_digest, goal_rule, implicitly
-from layered_image.field_sets import LayeredImageFieldSet
-from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.field_sets import is_image
+from layered_image.image_index import BuildImageRequest, build_layered_image
+from strata.oci.index import images_of
 from strata.report.layers import describe_images, render_table
 from strata.report.page import render_page
 
@@ -68,17 +70,15 @@ async def show_layers(
     dist: DistDir,
     workspace: Workspace,
 ) -> Layers:
-    images = [target for target in targets if LayeredImageFieldSet.is_applicable(target)]
+    images = [target for target in targets if is_image(target)]
     if not images:
-        console.print_stderr("No layered_image targets were given: nothing to show.")
+        console.print_stderr("No layered_image or image_index targets were given: nothing to show.")
         return Layers(exit_code=0)
     built = await concurrently(
         build_layered_image(BuildImageRequest(image), **implicitly()) for image in images
     )
     paths = {
-        image.address.spec: LayeredImageFieldSet.create(image).output_path.value_or_default(
-            file_ending="json"
-        )
+        image.address.spec: image[OutputPathField].value_or_default(file_ending="json")
         for image in images
     }
     before: Dict[str, Any] = {}
@@ -86,8 +86,10 @@ async def show_layers(
         # `dist` is no input of any build: a goal may look at what the last one left there.
         path = Path(dist.relpath) / name
         if path.is_file():
-            before[address] = json.loads(path.read_text(encoding="utf-8"))
-    reports = {item.address.spec: json.loads(item.report) for item in built}
+            before.update(images_of(address, json.loads(path.read_text(encoding="utf-8"))))
+    reports: Dict[str, Any] = {}
+    for item in built:
+        reports.update(images_of(item.address.spec, json.loads(item.report)))
     described = describe_images(reports, before)
     with subsystem.line_oriented(console) as print_line:
         if subsystem.format is LayersFormat.JSON:

@@ -20,8 +20,8 @@ from layered_image.engine import (
     implicitly,
     run_interactive_process,
 )
-from layered_image.field_sets import LayeredImageFieldSet
-from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.field_sets import is_image
+from layered_image.image_index import BuildImageRequest, build_layered_image
 from layered_image.program import ProgramRequest, prepare_program
 from strata.errors import StrataError
 
@@ -38,7 +38,8 @@ class LoadImageSubsystem(GoalSubsystem):
         """
         Put images into a container engine of this machine: `pants load-image app:image`. Only the
         layers that the engine lacks are moved, but for a Docker engine that keeps its images in
-        containerd's store, which wants all of them.
+        containerd's store, which wants all of them. Of an image for several architectures the
+        engine gets the one of this machine.
         """
     )
 
@@ -61,7 +62,7 @@ async def load_image(
     # A rule that takes something with side effects may run an interactive process.
     console: Console,
 ) -> LoadImage:
-    wanted = [target for target in targets if LayeredImageFieldSet.is_applicable(target)]
+    wanted = [target for target in targets if is_image(target)]
     if not wanted:
         raise StrataError(
             "load-image takes layered_image targets, and none was given: name one, as in "

@@ -1,14 +1,16 @@
-"""``package`` for ``layered_image``: the archive, the layout folder and the report."""
+"""``package`` for images and indexes: the archive, the layout folder and the report."""
 
 from __future__ import annotations
 
-from typing import List
+from dataclasses import dataclass
+from typing import List, Tuple
 
 from pants.core.goals.package import (
     BuiltPackage,
     BuiltPackageArtifact,
     PackageFieldSet,
 )
+from pants.engine.addresses import Address
 from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
 from pants.engine.target import WrappedTargetRequest
 from pants.engine.unions import UnionRule
@@ -25,50 +27,80 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
-from layered_image.field_sets import LayeredImageFieldSet
-from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.field_sets import ImageIndexFieldSet, LayeredImageFieldSet
+from layered_image.image_index import BuildImageRequest, build_layered_image
 
 ARCHIVE_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
-@rule(desc="Package a layered image", level=LogLevel.DEBUG)
-async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage:
+@dataclass(frozen=True)
+class PackageImageRequest:
+    """``path`` is the report's; the others lie beside it."""
+
+    address: Address
+    formats: Tuple[str, ...]
+    archive_compression: str
+    path: str
+
+
+@rule(desc="Package an image", level=LogLevel.DEBUG)
+async def package_image(request: PackageImageRequest) -> BuiltPackage:
     wrapped = await resolve_target(
-        WrappedTargetRequest(field_set.address, description_of_origin="the `package` goal"),
+        WrappedTargetRequest(request.address, description_of_origin="the `package` goal"),
         **implicitly(),
     )
     image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
-    report_path = field_set.output_path.value_or_default(file_ending="json")
-    stem = report_path[: -len(".json")]
-    formats = field_set.formats.value or ()
-    summary = (
-        f"image: {', '.join(image.references)}",
-        f"digest: {image.digest}",
-        f"layers: {image.layers}, {image.size / 1e6:.1f} MB",
-    )
-    report = await create_digest(CreateDigest([FileContent(report_path, image.report.encode())]))
+    stem = request.path[: -len(".json")]
+    report = await create_digest(CreateDigest([FileContent(request.path, image.report.encode())]))
     digests = [report]
     artifacts: List[BuiltPackageArtifact] = []
-    if "tar" in formats:
-        compression = field_set.archive_compression.value or ""
-        path = f"{stem}.tar{ARCHIVE_SUFFIXES[compression]}"
+    if "tar" in request.formats:
+        path = f"{stem}.tar{ARCHIVE_SUFFIXES[request.archive_compression]}"
         archive = await write_archive(
-            ArchiveRequest(image.layout, path, compression=compression), **implicitly()
+            ArchiveRequest(image.layout, path, compression=request.archive_compression),
+            **implicitly(),
         )
         if archive.error:
-            raise LayeredImageError(field_set.address, archive.error)
+            raise LayeredImageError(request.address, archive.error)
         digests.append(archive.digest)
-        artifacts.append(BuiltPackageArtifact(path, summary))
-    if "oci" in formats:
+        artifacts.append(BuiltPackageArtifact(path, image.summary))
+    if "oci" in request.formats:
         digests.append(await add_prefix(AddPrefix(image.layout, f"{stem}.oci")))
-        artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else summary))
-    artifacts.append(BuiltPackageArtifact(report_path))
+        artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else image.summary))
+    artifacts.append(BuiltPackageArtifact(request.path))
     merged = await merge_digests(MergeDigests(digests))
     return BuiltPackage(merged, tuple(artifacts))
+
+
+@rule(desc="Package a layered image", level=LogLevel.DEBUG)
+async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage:
+    return await package_image(
+        PackageImageRequest(
+            field_set.address,
+            field_set.formats.value or (),
+            field_set.archive_compression.value or "",
+            field_set.output_path.value_or_default(file_ending="json"),
+        ),
+        **implicitly(),
+    )
+
+
+@rule(desc="Package an image index", level=LogLevel.DEBUG)
+async def package_image_index(field_set: ImageIndexFieldSet) -> BuiltPackage:
+    return await package_image(
+        PackageImageRequest(
+            field_set.address,
+            field_set.formats.value or (),
+            field_set.archive_compression.value or "",
+            field_set.output_path.value_or_default(file_ending="json"),
+        ),
+        **implicitly(),
+    )
 
 
 def rules():
     return [
         *collect_rules(),
         UnionRule(PackageFieldSet, LayeredImageFieldSet),
+        UnionRule(PackageFieldSet, ImageIndexFieldSet),
     ]

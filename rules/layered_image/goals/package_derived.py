@@ -25,7 +25,11 @@ from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
 from layered_image.archive import ArchiveRequest, write_archive
-from layered_image.derived_target_types import ImageRootImageField, MergedImagesField
+from layered_image.derived_target_types import (
+    ImageRootArchitectureField,
+    ImageRootImageField,
+    MergedImagesField,
+)
 from layered_image.engine import (
     EnvironmentField,
     collect_rules,
@@ -40,8 +44,10 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
-from layered_image.image import BuildImageRequest, build_layered_image
-from layered_image.target_types import LayeredImageCompressionField, LayeredImageContentsField
+from layered_image.field_sets import is_image
+from layered_image.image import PlatformImage
+from layered_image.image_index import BuildImageRequest, BuiltImage, build_layered_image
+from layered_image.target_types import LayeredImageCompressionField
 
 _METADATA = ("index.json", "manifest.json")
 
@@ -60,6 +66,7 @@ class ImageRootFieldSet(PackageFieldSet):
     required_fields = (ImageRootImageField,)
 
     image: ImageRootImageField
+    architecture: ImageRootArchitectureField
     output_path: OutputPathField
     environment: EnvironmentField
 
@@ -132,23 +139,40 @@ async def package_image_root(field_set: ImageRootFieldSet) -> BuiltPackage:
         raise LayeredImageError(field_set.address, "name one image", field_set.image.alias)
     target = targets[0]
     _check_image(field_set, field_set.image.alias, target)
-    image = await build_layered_image(BuildImageRequest(target), **implicitly())
+    built = await build_layered_image(BuildImageRequest(target), **implicitly())
+    image = _chosen(field_set, built)
     path = field_set.output_path.value_or_default(file_ending="tar")
-    compression = target[LayeredImageCompressionField].value or ""
+    # An index says nothing of its images' layers, which may be compressed with anything.
+    compression = target.get(LayeredImageCompressionField, default_raw_value="zstd").value or ""
     root = await write_archive(
         ArchiveRequest(image.layout, path, "flatten", compression), **implicitly()
     )
     if root.error:
         raise LayeredImageError(field_set.address, root.error)
-    line = f"root of: {', '.join(image.references)}, digest: {image.digest}"
+    line = f"root of: {', '.join(built.references)}, digest: {image.digest}"
     return BuiltPackage(root.digest, (BuiltPackageArtifact(path, (line,)),))
 
 
-def _check_image(field_set: PackageFieldSet, alias: str, target: Target) -> None:
-    if not target.has_field(LayeredImageContentsField):
+def _chosen(field_set: ImageRootFieldSet, built: BuiltImage) -> PlatformImage:
+    wanted = field_set.architecture.value
+    if wanted is None and len(built.images) == 1:
+        return built.images[0]
+    known = [str(image.platform) for image in built.images]
+    if wanted not in known:
         raise LayeredImageError(
             field_set.address,
-            f"{target.address} (a `{target.alias}`) is no layered_image; name one",
+            f"{built.address} has images for {', '.join(known)}; name one of them",
+            field_set.architecture.alias,
+        )
+    return built.images[known.index(wanted)]
+
+
+def _check_image(field_set: PackageFieldSet, alias: str, target: Target) -> None:
+    if not is_image(target):
+        raise LayeredImageError(
+            field_set.address,
+            f"{target.address} (a `{target.alias}`) is no layered_image and no image_index; name "
+            "one",
             alias,
         )
 

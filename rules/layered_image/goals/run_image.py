@@ -23,8 +23,8 @@ from layered_image.engine import (
     implicitly,
     run_interactive_process,
 )
-from layered_image.field_sets import LayeredImageFieldSet
-from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.field_sets import is_image
+from layered_image.image_index import BuildImageRequest, build_layered_image
 from layered_image.program import ProgramRequest, prepare_program
 from layered_image.subsystem import LayeredImageSubsystem
 from strata.errors import StrataError
@@ -46,8 +46,9 @@ class RunImageSubsystem(GoalSubsystem):
     help = softwrap(
         """
         Run the program of a `layered_image`: `pants run-image app:image -- ARGS`. Arguments replace
-        its `Cmd`. It has this machine's network, and gets the signals that Pants gets; its exit
-        code becomes that of Pants.
+        its `Cmd`. Of an image for several architectures it is the one of this machine. It has this
+        machine's network, and gets the signals that Pants gets; its exit code becomes that of
+        Pants.
         """
     )
 
@@ -82,11 +83,11 @@ async def run_image(
     # A rule that takes something with side effects may run an interactive process.
     console: Console,
 ) -> RunImage:
-    images = [target for target in targets if LayeredImageFieldSet.is_applicable(target)]
+    images = [target for target in targets if is_image(target)]
     if len(images) != 1:
         raise StrataError(
-            f"run-image takes one layered_image target, and {len(images)} were given: name one, as "
-            "in `pants run-image app:image`"
+            f"run-image takes one layered_image or image_index target, and {len(images)} were "
+            "given: name one, as in `pants run-image app:image`"
         )
     image = await build_layered_image(BuildImageRequest(images[0]), **implicitly())
     spec = {

@@ -19,6 +19,7 @@ import strata
 from strata.archive.compression import Compression
 from strata.archive.entry import Entry
 from strata.archive.writer import write_layer
+from strata.platforms import MACHINES
 
 PYTHON = "/usr/bin/python3"
 #: An ordinary user that this machine does not have, with subordinate ids.
@@ -122,6 +123,7 @@ class Machine:
         field = "fakeroot_commands"
         spec = {
             "name": "customisation",
+            "architecture": {v: k for k, v in MACHINES.items()}[os.uname().machine],
             "customisation": "customisation.tar",
             "cache": str(cache),
             "network": False,

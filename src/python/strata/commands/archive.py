@@ -16,7 +16,10 @@ from strata.archive.compression import Compression
 from strata.archive.entry import Content, Entry, FileRange
 from strata.archive.members import Compressed, write_members
 from strata.errors import StrataError
-from strata.oci.image import renamed, split_reference
+from strata.oci.content import blob_path
+from strata.oci.image import split_reference
+from strata.oci.index import platforms_of
+from strata.oci.naming import INDEX_MEDIA_TYPE, renamed
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
@@ -83,8 +86,12 @@ def _renamed_members(
         for name, content in found
         if name in ("index.json", "manifest.json")
     }
-    index, manifest = renamed(
-        json.loads(texts["index.json"]), json.loads(texts["manifest.json"]), references
-    )
+    index_data = json.loads(texts["index.json"])
+    named = index_data["manifests"][0]
+    platforms = []
+    if named["mediaType"] == INDEX_MEDIA_TYPE:
+        content = dict(found)[blob_path(named["digest"])]
+        platforms = platforms_of(json.loads(Entry("index", content=content).read()))
+    index, manifest = renamed(index_data, json.loads(texts["manifest.json"]), references, platforms)
     changed: Dict[str, Content] = {"index.json": index, "manifest.json": manifest}
     return [(name, changed.get(name, content)) for name, content in found]

@@ -16,11 +16,10 @@ from typing import IO, Any, Dict, List, Optional, Tuple
 
 from strata.commands.layer import write_json
 from strata.errors import StrataError
-from strata.oci.base import blob_path, docker_layers, parsed_json, read_layout
-from strata.oci.image import (
-    CONFIG_MEDIA_TYPE,
-    MANIFEST_MEDIA_TYPE,
-)
+from strata.oci.base import docker_layers, parsed_json, read_layout
+from strata.oci.content import blob_path
+from strata.oci.naming import CONFIG_MEDIA_TYPE, MANIFEST_MEDIA_TYPE
+from strata.platforms import parse_platform
 
 _CHUNK = 1 << 20
 _BLOB = re.compile(r"blobs/[a-z0-9]+/[A-Za-z0-9]+")
@@ -30,7 +29,7 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 def run(spec: Dict[str, Any], out: Path) -> None:
     """Raises StrataError for what is no image archive, or has no image for the architecture."""
-    origin, architecture = spec["origin"], spec["architecture"]
+    origin, platform = spec["origin"], parse_platform(spec["architecture"])
     layout = out
     try:
         with tarfile.open(spec["source"], "r:*") as archive:
@@ -53,7 +52,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         file = layout / path
         return file.read_bytes() if file.is_file() else None
 
-    image = read_layout(read, architecture, origin)
+    image = read_layout(read, platform, origin)
     top: Dict[str, str] = {}
     for layer in image.layers:
         path = blob_path(layer.digest)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Tuple
 
 from strata.archive.compression import Compression
-from strata.archive.entry import Entry
+from strata.archive.entry import Entry, FileRange
 from strata.archive.writer import Blob, write_layer
 from strata.closure.farm import collision
 from strata.closure.objects import ObjectSpec, ReaderContext, ReadObject, read_object
 from strata.closure.owners import apply_rules, parse_rules
 from strata.closure.python.bytecode import Compiler
+from strata.elf import HEADER, architecture_of
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
@@ -60,11 +61,30 @@ def write_results(
             "version": item.version,
             "size": sum(entry.size for entry in result.entries),
             "files": sum(not entry.is_directory for entry in result.entries),
+            **_programs(item, result),
         }
         for item, result in read
     ]
     write_json(out / "layer.json", {**blob.__dict__, "members": members, "owners": matched})
     write_json(out / "listings.json", [result.listing.to_json() for _, result in read])
+
+
+def _programs(item: ObjectSpec, result: ReadObject) -> Dict[str, Dict[str, str]]:
+    """One program's path for each architecture that a packaged artifact has programs for.
+
+    Packages and wheels say what they are for, and have others' programs for reasons of their own.
+    """
+    if not item.name.startswith("package:"):
+        return {}
+    found: Dict[str, str] = {}
+    for entry in result.entries:
+        if isinstance(entry.content, FileRange) and entry.size >= HEADER:
+            with open(entry.content.path, "rb") as file:
+                file.seek(entry.content.offset)
+                architecture = architecture_of(file.read(HEADER))
+            if architecture:
+                found.setdefault(architecture, entry.path)
+    return {"programs": found} if found else {}
 
 
 def write_json(path: Path, data: Any) -> None:

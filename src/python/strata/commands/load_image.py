@@ -17,9 +17,9 @@ from strata.errors import StrataError
 from strata.load.docker import load_into_docker
 from strata.load.image import LoadableImage, Loaded, loadable_image
 from strata.load.podman import load_into_podman
+from strata.platforms import MACHINES
 
 _LOADERS = {"docker": load_into_docker, "podman": load_into_podman}
-_GOARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 def main(arguments: List[str]) -> int:
@@ -56,7 +56,7 @@ def load(image: LoadableImage, engine: str) -> Loaded:
 def machine_architecture() -> str:
     """This machine's, as GOARCH."""
     machine = platform.machine()
-    return _GOARCH.get(machine, machine)
+    return next((name for name, known in MACHINES.items() if known == machine), machine)
 
 
 def _described(image: LoadableImage, engine: str, loaded: Loaded) -> str:

@@ -18,11 +18,13 @@ from strata.archive.reader import read_entries
 from strata.archive.writer import write_layer
 from strata.commands.layer import write_json
 from strata.errors import StrataError
+from strata.namespace.foreign import check_runs_here
 from strata.namespace.isolation import run_isolated
 from strata.namespace.layer_cache import PackedLayer
 from strata.namespace.machine import choose_isolation
 from strata.namespace.session import Session
 from strata.namespace.settings import Script, Settings, Tool
+from strata.platforms import Platform, parse_platform
 
 #: Where this machine's programs are looked for.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,6 +52,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
 
         def task() -> int:
             try:
+                _check_programs(settings, parse_platform(spec["architecture"]))
                 changed = Session(settings, isolation, folder, cache).run(entries)
                 _write(changed, spec, out)
             except StrataError as error:
@@ -63,6 +66,16 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         message = errors.read().decode(errors="replace")
     if code:
         raise StrataError(message or f"the process that runs the commands ended with {code}")
+
+
+def _check_programs(settings: Settings, platform: Platform) -> None:
+    inside = next((script for script in settings.scripts if script.in_image), None)
+    if inside is None:
+        return
+    try:
+        check_runs_here(platform)
+    except StrataError as error:
+        raise StrataError(f"{inside.field}: {error}") from error
 
 
 def _write(entries: List[Entry], spec: Dict[str, Any], out: Path) -> None:

@@ -108,10 +108,10 @@ def _with_runc(spec: Dict[str, Any], arguments: List[str]) -> int:
 
 
 def _contents(layout: Path) -> "tuple[Dict[str, Any], List[PackedLayer]]":
-    """The configuration and the layers of the first image of a layout with a ``manifest.json``."""
-    manifest = json.loads((layout / "manifest.json").read_text())[0]
-    config = json.loads((layout / manifest["Config"]).read_text())
-    pairs = zip(manifest["Layers"], config["rootfs"]["diff_ids"])
+    """The configuration and the layers of a layout's image for this machine."""
+    image = loadable_image(layout, machine_architecture())
+    config = json.loads((layout / image.config).read_text())
+    pairs = zip(image.layers, config["rootfs"]["diff_ids"])
     return config, [PackedLayer(layout / path, diff_id) for path, diff_id in pairs]
 
 

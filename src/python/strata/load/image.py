@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 from strata.errors import StrataError
+from strata.platforms import Platform, best_matches
+
+#: What containerd names images by in a layout.
+_NAME = "io.containerd.image.name"
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,20 @@ def loadable_image(layout: Path, architecture: str) -> LoadableImage:
     if not fitting:
         raise StrataError(f"the image has nothing for this machine's architecture, {architecture}")
     entry = fitting[0]
-    references = dict.fromkeys(name for item in entries for name in item["RepoTags"] or ())
+    index = json.loads((layout / "index.json").read_text())
+    # In the docker manifest images have names of their platforms besides.
+    references = dict.fromkeys(item["annotations"][_NAME] for item in index["manifests"])
     return LoadableImage(layout, entry["Config"], tuple(entry["Layers"]), tuple(references))
 
 
 def _for_architecture(
     layout: Path, entries: List[Dict[str, Any]], architecture: str
 ) -> List[Dict[str, Any]]:
-    return [
-        entry
+    offered = [
+        {"platform": json.loads((layout / entry["Config"]).read_text()), "entry": entry}
         for entry in entries
-        if json.loads((layout / entry["Config"]).read_text())["architecture"] == architecture
     ]
+    return [item["entry"] for item in best_matches(offered, Platform(architecture))]
 
 
 def _manifests(layout: Path, index: Dict[str, Any]) -> List[Dict[str, Any]]:

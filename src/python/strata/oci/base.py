@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from strata.errors import StrataError
-from strata.oci.image import INDEX_MEDIA_TYPE, ImageLayer
+from strata.oci.content import blob_path
+from strata.oci.image import ImageLayer
+from strata.oci.naming import INDEX_MEDIA_TYPE
+from strata.platforms import Platform, best_matches
 
 _DOCKER_LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
@@ -31,20 +34,20 @@ class BaseImage:
 
 
 def read_layout(
-    read: Callable[[str], Optional[bytes]], architecture: str, origin: str
+    read: Callable[[str], Optional[bytes]], platform: Platform, origin: str
 ) -> BaseImage:
     """The image of an OCI layout. ``read`` gives a file's content by its path, or None.
 
-    Raises StrataError for a layout without exactly one image for ``architecture``.
+    Raises StrataError for a layout without exactly one image for ``platform``.
     """
     index = _parsed(read, "index.json", origin)
-    descriptor = _chosen(index.get("manifests", []), architecture, origin)
+    descriptor = _chosen(index.get("manifests", []), platform, origin)
     manifest = _parsed(read, blob_path(descriptor["digest"]), origin)
     while manifest.get("mediaType", descriptor.get("mediaType")) in _INDEXES:
-        descriptor = _chosen(manifest.get("manifests", []), architecture, origin)
+        descriptor = _chosen(manifest.get("manifests", []), platform, origin)
         manifest = _parsed(read, blob_path(descriptor["digest"]), origin)
     config = _parsed(read, blob_path(manifest["config"]["digest"]), origin)
-    _check_architecture(config, architecture, origin)
+    _check_platform(config, platform, origin)
     diff_ids = config["rootfs"]["diff_ids"]
     if len(diff_ids) != len(manifest["layers"]):
         raise StrataError(f"{origin}: its manifest and its configuration disagree about its layers")
@@ -60,10 +63,6 @@ def read_layout(
         for layer, diff_id in zip(manifest["layers"], diff_ids)
     ]
     return BaseImage(config, tuple(layers))
-
-
-def blob_path(digest: str) -> str:
-    return "blobs/" + digest.replace(":", "/", 1)
 
 
 def _parsed(read: Callable[[str], Optional[bytes]], path: str, origin: str) -> Dict[str, Any]:
@@ -85,30 +84,29 @@ def parsed_json(content: bytes, path: str, origin: str) -> Any:
 
 
 def _chosen(
-    manifests: Sequence[Mapping[str, Any]], architecture: str, origin: str
+    manifests: Sequence[Mapping[str, Any]], platform: Platform, origin: str
 ) -> Mapping[str, Any]:
     by_digest = {item["digest"]: item for item in manifests}
-    fitting = [
-        item
-        for item in by_digest.values()
-        if item.get("platform", {}).get("architecture", architecture) == architecture
-    ]
+    fitting = best_matches(list(by_digest.values()), platform)
     if len(fitting) != 1:
-        found = ", ".join(
-            sorted(item.get("platform", {}).get("architecture", "?") for item in manifests)
-        )
+        found = ", ".join(sorted(_described(item.get("platform", {})) for item in manifests))
         raise StrataError(
-            f"{origin}: it has {len(fitting)} images for {architecture} (all: {found or 'none'}), "
-            "and a base must have one"
+            f"{origin}: it has {len(fitting)} images for {platform} (all: {found or 'none'}), and "
+            "a base must have one"
         )
     return fitting[0]
 
 
-def _check_architecture(config: Mapping[str, Any], architecture: str, origin: str) -> None:
-    if config.get("architecture", architecture) != architecture:
+def _described(platform: Mapping[str, Any]) -> str:
+    words = (platform.get("architecture", "?"), platform.get("variant", ""))
+    return "/".join(word for word in words if word)
+
+
+def _check_platform(config: Mapping[str, Any], platform: Platform, origin: str) -> None:
+    if not best_matches([{"platform": config}], platform):
         raise StrataError(
-            f"{origin}: it is for {config['architecture']}, and the image is for {architecture}; "
-            "change `architecture` or the base"
+            f"{origin}: it is for {_described(config)}, and the image is for {platform}; change "
+            "`architecture` or the base"
         )
 
 

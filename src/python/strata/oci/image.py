@@ -7,18 +7,20 @@ JSON + Filesystem Changeset Format"). Everything here is small JSON; layers are 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from strata.errors import StrataError
+from strata.oci.content import blob_path, digest_of, json_bytes
+from strata.oci.naming import (
+    CONFIG_MEDIA_TYPE,
+    MANIFEST_MEDIA_TYPE,
+    named_index,
+    named_rows,
+)
 
-MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_MEDIA_TYPE = "application/vnd.oci.image.config.v1+json"
-INDEX_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 # Docker's reference grammar (distribution/reference), without a digest.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
@@ -71,7 +73,8 @@ class ImageSettings:
 @dataclass(frozen=True)
 class Image:
     """``config`` is the whole configuration; ``files`` are all files of the layout but the
-    layers' blobs, by path."""
+    layers' blobs, by path. ``descriptor`` and ``docker`` are what an index says of the image
+    (``strata.oci.index.IndexedImage``)."""
 
     digest: str
     config_digest: str
@@ -79,6 +82,8 @@ class Image:
     layers: Tuple[ImageLayer, ...]
     config: Mapping[str, Any]
     files: Mapping[str, bytes]
+    descriptor: Mapping[str, Any]
+    docker: Mapping[str, Any]
 
     @property
     def size(self) -> int:
@@ -90,6 +95,7 @@ class Image:
         return {
             "digest": self.digest,
             "config_digest": self.config_digest,
+            "platform": self.descriptor["platform"],
             "references": list(self.references),
             "size": self.size,
             "layers": [
@@ -141,30 +147,13 @@ def split_reference(text: str) -> Tuple[str, str]:
     return checked_name(f"{head}{slash}{last}"), checked_tag(tag or "latest")
 
 
-def renamed(
-    index: Mapping[str, Any],
-    docker_manifest: Sequence[Mapping[str, Any]],
-    references: Sequence[Tuple[str, str]],
-) -> Tuple[bytes, bytes]:
-    """``index.json`` and ``manifest.json`` of a layout whose one image is named ``references``."""
-    descriptor = {k: v for k, v in index["manifests"][0].items() if k != "annotations"}
-    manifests = [
-        item for name, tag in references for item in _index(descriptor, name, [tag])["manifests"]
-    ]
-    names = [f"{name}:{tag}" for name, tag in references]
-    return (
-        _json({**index, "manifests": manifests}),
-        _json([{**item, "RepoTags": names} for item in docker_manifest]),
-    )
-
-
 def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
     """Raises StrataError for a bad name or tag. Without tags the image is tagged by its content."""
     name = checked_name(settings.name)
     stack = (*settings.base_layers, *layers)
     config_data = _config(settings, layers)
-    config = _json(config_data)
-    config_digest = _digest(config)
+    config = json_bytes(config_data)
+    config_digest = digest_of(config)
     manifest_data: Dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_MEDIA_TYPE,
@@ -173,10 +162,11 @@ def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
     }
     if settings.annotations:
         manifest_data["annotations"] = dict(settings.annotations)
-    manifest = _json(manifest_data)
-    digest = _digest(manifest)
+    manifest = json_bytes(manifest_data)
+    digest = digest_of(manifest)
     tags = [checked_tag(tag) for tag in settings.tags] or [digest.partition(":")[2][:32]]
-    references = tuple(f"{name}:{tag}" for tag in tags)
+    named = [(name, tag) for tag in tags]
+    docker = _docker_row(config_digest, stack)
     descriptor = {
         "mediaType": MANIFEST_MEDIA_TYPE,
         "digest": digest,
@@ -184,13 +174,22 @@ def build_image(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Image:
         "platform": _platform(settings),
     }
     files = {
-        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-        "index.json": _json(_index(descriptor, name, tags)),
-        "manifest.json": _json(_docker_manifest(config_digest, references, stack)),
-        _blob(config_digest): config,
-        _blob(digest): manifest,
+        "oci-layout": json_bytes({"imageLayoutVersion": "1.0.0"}),
+        "index.json": json_bytes(named_index(descriptor, named)),
+        "manifest.json": json_bytes(named_rows([docker], (), named)),
+        blob_path(config_digest): config,
+        blob_path(digest): manifest,
     }
-    return Image(digest, config_digest, references, stack, config_data, files)
+    return Image(
+        digest,
+        config_digest,
+        tuple(f"{name}:{tag}" for tag in tags),
+        stack,
+        config_data,
+        files,
+        descriptor,
+        docker,
+    )
 
 
 def _config(settings: ImageSettings, layers: Sequence[ImageLayer]) -> Dict[str, Any]:
@@ -226,46 +225,11 @@ def _platform(settings: ImageSettings) -> Dict[str, str]:
     return platform
 
 
-def _index(descriptor: Dict[str, Any], name: str, tags: Sequence[str]) -> Dict[str, Any]:
-    """One descriptor per tag: that is how a layout names several."""
+def _docker_row(config_digest: str, layers: Sequence[ImageLayer]) -> Dict[str, Any]:
     return {
-        "schemaVersion": 2,
-        "mediaType": INDEX_MEDIA_TYPE,
-        "manifests": [
-            {
-                **descriptor,
-                "annotations": {
-                    "io.containerd.image.name": f"{name}:{tag}",
-                    "org.opencontainers.image.ref.name": tag,
-                },
-            }
-            for tag in tags
-        ],
+        "Config": blob_path(config_digest),
+        "Layers": [blob_path(layer.digest) for layer in layers],
     }
-
-
-def _docker_manifest(
-    config_digest: str, references: Sequence[str], layers: Sequence[ImageLayer]
-) -> List[Dict[str, Any]]:
-    return [
-        {
-            "Config": _blob(config_digest),
-            "RepoTags": list(references),
-            "Layers": [_blob(layer.digest) for layer in layers],
-        }
-    ]
-
-
-def _blob(digest: str) -> str:
-    return "blobs/" + digest.replace(":", "/", 1)
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def _json(data: Any) -> bytes:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def timestamp(seconds: int) -> str:

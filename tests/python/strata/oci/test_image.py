@@ -17,10 +17,10 @@ from strata.oci.image import (
     checked_name,
     checked_tag,
     parse_timestamp,
-    renamed,
     split_reference,
     timestamp,
 )
+from strata.oci.naming import renamed
 
 
 def layer(number: int) -> ImageLayer:

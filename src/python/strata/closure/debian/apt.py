@@ -7,6 +7,7 @@ let it take archives without a valid signature.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -173,6 +174,14 @@ class Apt:
                 if named:
                     result.setdefault(columns[0], max(named, key=len))
         return result
+
+    def releases(self) -> Dict[str, str]:
+        """SHA-256 of the signed metadata of all sources, by name; the name says where from."""
+        files = sorted((self._state / "lists").glob("*_InRelease"))
+        return {
+            file.name[: -len("_InRelease")]: hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in files
+        }
 
     def _apt(self, *command: str) -> Tuple[int, str]:
         return self._run({"APT_CONFIG": f"{self._state}/apt.conf"}, *command)

@@ -2,18 +2,23 @@
 
 A TOML file that says which packages, in which versions, an image gets. It names no mirror: pool
 paths are relative to an archive's root, and each machine knows its own mirrors.
+
+A lock of one architecture has format 1, with one ``package`` table for each package. One of several
+has format 2: what they have in common comes first, and each architecture has tables of its own
+(``amd64.package``), since versions and closures may differ.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from strata.errors import StrataError
 
-FORMAT = 1
-_KEYS = {"format", "essential", "architecture", "suites", "components", "requested", "package"}
+_ONE, _SEVERAL = 1, 2
+_KEYS = {"format", "essential", "suites", "components", "requested"}
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Debian policy 5.6.1, 5.6.8 and 5.6.12.
 PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -52,15 +57,46 @@ class DebianLock:
     essential: bool = False
 
 
-def parse_lock(text: str, origin: str) -> DebianLock:
-    """Raises StrataError, naming ``origin`` and the key, for anything but a valid lock."""
+def parse_locks(text: str, origin: str) -> Tuple[DebianLock, ...]:
+    """What a lock file has for each of its architectures, in its order.
+
+    Raises StrataError, naming ``origin`` and the key, for anything but a valid lock.
+    """
     data = _load(text, origin)
-    if type(data.get("format")) is not int or data["format"] != FORMAT:
-        raise StrataError(f"{origin}: 'format' must be {FORMAT}, not {data.get('format')!r}")
-    unknown = sorted(set(data) - _KEYS)
+    form = data.get("format")
+    if type(form) is not int or form not in (_ONE, _SEVERAL):
+        raise StrataError(f"{origin}: 'format' must be {_ONE} or {_SEVERAL}, not {form!r}")
+    if form == _ONE:
+        architectures: Tuple[str, ...] = (_typed(data, "architecture", str, origin),)
+        keys = {"architecture", "package"}
+        rows = [data.get("package", [])]
+    else:
+        architectures = _strings(data, "architectures", origin)
+        wrong = [name for name in architectures if not _ARCHITECTURE.fullmatch(name)]
+        if wrong or not architectures or len(set(architectures)) < len(architectures):
+            raise StrataError(
+                f"{origin}: 'architectures' must be names of architectures, each once, not "
+                f"{list(architectures)}"
+            )
+        keys = {"architectures", *architectures}
+        rows = [_architecture_rows(data, name, origin) for name in architectures]
+    unknown = sorted(set(data) - _KEYS - keys)
     if unknown:
         raise StrataError(f"{origin}: unknown key {unknown[0]!r}")
-    rows = data.get("package", [])
+    return tuple(
+        _checked(data, architecture, found, origin)
+        for architecture, found in zip(architectures, rows)
+    )
+
+
+def _architecture_rows(data: Mapping[str, Any], architecture: str, origin: str) -> Any:
+    table = data.get(architecture, {})
+    if not isinstance(table, dict) or set(table) - {"package"}:
+        raise StrataError(f"{origin}: {architecture!r} must hold 'package' tables and nothing else")
+    return table.get("package", [])
+
+
+def _checked(data: Mapping[str, Any], architecture: str, rows: Any, origin: str) -> DebianLock:
     if not isinstance(rows, list):
         raise StrataError(f"{origin}: 'package' must be a list of tables")
     packages = tuple(sorted(_package(row, origin) for row in rows))
@@ -70,7 +106,7 @@ def parse_lock(text: str, origin: str) -> DebianLock:
             raise StrataError(f"{origin}: the package {name!r} occurs twice")
     known = set(names)
     lock = DebianLock(
-        _typed(data, "architecture", str, origin),
+        architecture,
         _strings(data, "suites", origin),
         _strings(data, "components", origin),
         _strings(data, "requested", origin),
@@ -79,7 +115,9 @@ def parse_lock(text: str, origin: str) -> DebianLock:
     )
     for name in lock.requested:
         if name not in known:
-            raise StrataError(f"{origin}: 'requested' names {name!r}, which is not in the lock")
+            raise StrataError(
+                f"{origin}: 'requested' names {name!r}, which is not in the lock for {architecture}"
+            )
     for package in packages:
         where = f"{origin}: package {package.name!r}"
         if package.architecture not in (lock.architecture, "all"):
@@ -161,28 +199,38 @@ def _package(row: Any, origin: str) -> LockedPackage:
     return package
 
 
-def render_lock(lock: DebianLock, address: str = "") -> str:
-    """The lock's text: one table per package, sorted, so that changes make small diffs."""
+def render_locks(locks: Sequence[DebianLock], address: str = "") -> str:
+    """The text of a lock file: one table per package, sorted, so that changes make small diffs.
+
+    ``locks`` differ in nothing but their architectures and packages.
+    """
     command = f"pants generate-debian-lockfiles {address}".rstrip()
+    first = locks[0]
+    several = len(locks) > 1
+    architectures = tuple(lock.architecture for lock in locks)
     lines = [
         f"# Written by `{command}`. Do not edit.",
-        f"format = {FORMAT}",
-        f"architecture = {_quoted(lock.architecture)}",
-        f"suites = {_list(lock.suites)}",
-        f"components = {_list(lock.components)}",
-        f"requested = {_list(lock.requested)}",
+        f"format = {_SEVERAL if several else _ONE}",
+        f"architectures = {_list(architectures)}"
+        if several
+        else f"architecture = {_quoted(first.architecture)}",
+        f"suites = {_list(first.suites)}",
+        f"components = {_list(first.components)}",
+        f"requested = {_list(first.requested)}",
     ]
-    if lock.essential:
+    if first.essential:
         lines.append("essential = true")
-    for package in sorted(lock.packages):
-        lines += ["", "[[package]]"]
-        for item in fields(package):
-            value = getattr(package, item.name)
-            if isinstance(value, tuple):
-                text = _list(value)
-            else:
-                text = str(value) if isinstance(value, int) else _quoted(value)
-            lines.append(f"{item.name} = {text}")
+    for lock in locks:
+        table = f"{lock.architecture}.package" if several else "package"
+        for package in sorted(lock.packages):
+            lines += ["", f"[[{table}]]"]
+            for item in fields(package):
+                value = getattr(package, item.name)
+                if isinstance(value, tuple):
+                    text = _list(value)
+                else:
+                    text = str(value) if isinstance(value, int) else _quoted(value)
+                lines.append(f"{item.name} = {text}")
     return "\n".join(lines) + "\n"
 
 
@@ -195,17 +243,18 @@ def _list(values: Iterable[str]) -> str:
 
 
 def stale_reason(
-    lock: DebianLock,
+    locks: Sequence[DebianLock],
     requested: Iterable[str],
-    architecture: str,
+    architectures: Iterable[str],
     suites: Iterable[str],
     components: Iterable[str],
     essential: bool = False,
 ) -> Optional[str]:
-    """Why a lock does not answer a request, or None if it does."""
+    """Why a lock file does not answer a request, or None if it does."""
+    lock = locks[0]
     reasons: List[Tuple[str, Any, Any]] = [
         ("packages", sorted(lock.requested), sorted(requested)),
-        ("architecture", lock.architecture, architecture),
+        ("architectures", [item.architecture for item in locks], list(architectures)),
         ("suites", list(lock.suites), list(suites)),
         ("components", list(lock.components), list(components)),
     ]

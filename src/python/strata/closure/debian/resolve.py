@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Set
+from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
 
 from strata.closure.debian.apt import Apt, FetchError
 from strata.closure.debian.lock import PACKAGE_NAME, DebianLock, LockedPackage
@@ -28,31 +29,54 @@ class _Source:
     key: str = ""
 
 
-def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> DebianLock:
-    """The lock of ``spec``: ``packages``, ``suites``, ``components``, ``architecture``, and
-    optionally ``mirrors`` (URLs by suite), ``keyring`` (a path) and ``essential``, for a closure
-    with essential packages.
+def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> Tuple[DebianLock, ...]:
+    """The locks of ``spec``, one for each of its ``architectures``, in their order: of
+    ``packages``, ``suites``, ``components``, and optionally ``mirrors`` (URLs by suite),
+    ``keyring`` (a path) and ``essential``, for closures with essential packages.
 
     Suites without mirrors in the spec come from the machine's apt configuration in ``apt_folder``.
     A suite's mirrors are tried in order. Equal archives give equal locks. Raises StrataError for a
     malformed spec, where apt is missing or fails, in apt's own words, where a signature is not
-    valid, and where no mirror is known for a suite.
+    valid, where no mirror is known for a suite, and where an archive changed in the middle.
     """
     _check(spec)
+    architectures: List[str] = list(spec["architectures"])
+    # Each has an apt of its own, which takes it for the machine's: to resolve for one as a foreign
+    # architecture of another would let packages of both into one closure (Debian's Multi-Arch).
+    with ThreadPoolExecutor(len(architectures)) as pool:
+        found = list(pool.map(lambda name: _resolve_one(spec, name, apt_folder), architectures))
+    releases: Dict[str, str] = {}
+    for _, seen in found:
+        for source, digest in seen.items():
+            if releases.setdefault(source, digest) != digest:
+                raise StrataError(
+                    f"the archive changed while it was read ({source}), so that architectures "
+                    "would get different versions; lock again"
+                )
+    return tuple(lock for lock, _ in found)
+
+
+def _resolve_one(
+    spec: Mapping[str, Any], architecture: str, apt_folder: Path
+) -> Tuple[DebianLock, Dict[str, str]]:
+    """A lock, and the digests of the signed metadata that it was made from."""
     suites: List[str] = list(spec["suites"])
     requested = tuple(sorted(set(spec["packages"])))
     essential = bool(spec.get("essential"))
     with tempfile.TemporaryDirectory(prefix="apt-") as state:
-        apt = Apt(Path(state), spec["architecture"], essential)
-        origins = [f"{suite} ({_add(apt, suite, spec, apt_folder)})" for suite in suites]
+        apt = Apt(Path(state), architecture, essential)
+        origins = [
+            f"{suite} ({_add(apt, suite, spec, architecture, apt_folder)})" for suite in suites
+        ]
         versions, words = apt.closure(requested)
         if versions is None:
             raise StrataError(
-                f"apt cannot resolve {', '.join(requested)} for {spec['architecture']} from "
+                f"apt cannot resolve {', '.join(requested)} for {architecture} from "
                 f"{', '.join(origins)}:\n{words}"
             )
         records = apt.records(versions)
         origin = apt.suites(versions, suites)
+        releases = apt.releases()
     provided = _provided(records)
     for name in requested:
         if name not in versions:
@@ -66,18 +90,19 @@ def resolve(spec: Mapping[str, Any], apt_folder: Path = APT_FOLDER) -> DebianLoc
         if name not in records or name not in origin:
             raise StrataError(f"apt has no metadata of the package {name!r} {versions[name]}")
         packages.append(_locked(records[name], origin[name], set(versions), provided))
-    return DebianLock(
-        spec["architecture"],
+    lock = DebianLock(
+        architecture,
         tuple(suites),
         tuple(spec["components"]),
         requested,
         tuple(packages),
         essential,
     )
+    return lock, releases
 
 
 def _check(spec: Mapping[str, Any]) -> None:
-    for key in ("packages", "suites", "components"):
+    for key in ("packages", "suites", "components", "architectures"):
         if not spec.get(key):
             raise StrataError(f"'{key}' is empty: name at least one")
     for name in spec["packages"]:
@@ -87,8 +112,10 @@ def _check(spec: Mapping[str, Any]) -> None:
                 "and patterns are not part of one"
             )
     mirrors = spec.get("mirrors") or {}
-    words = [("architecture", spec["architecture"]), ("keyring", spec.get("keyring") or "none")]
-    words += [(key, word) for key in ("suites", "components") for word in spec[key]]
+    words = [("keyring", spec.get("keyring") or "none")]
+    words += [
+        (key, word) for key in ("architectures", "suites", "components") for word in spec[key]
+    ]
     words += [("mirrors", uri) for uris in mirrors.values() for uri in uris]
     for key, word in words:
         if not _WORD.fullmatch(word):
@@ -98,10 +125,10 @@ def _check(spec: Mapping[str, Any]) -> None:
         raise StrataError(f"there is no keyring {keyring}")
 
 
-def _add(apt: Apt, suite: str, spec: Mapping[str, Any], apt_folder: Path) -> str:
+def _add(apt: Apt, suite: str, spec: Mapping[str, Any], architecture: str, apt_folder: Path) -> str:
     """Adds the first source that has ``suite`` to apt and returns its URI."""
     failures = []
-    for source in _sources(suite, spec, apt_folder):
+    for source in _sources(suite, spec, architecture, apt_folder):
         signed_by = apt.keyring(source.key) if source.key else source.signed_by
         try:
             apt.add_source(source.uri, suite, spec["components"], signed_by)
@@ -115,9 +142,11 @@ def _add(apt: Apt, suite: str, spec: Mapping[str, Any], apt_folder: Path) -> str
     )
 
 
-def _sources(suite: str, spec: Mapping[str, Any], apt_folder: Path) -> List[_Source]:
+def _sources(
+    suite: str, spec: Mapping[str, Any], architecture: str, apt_folder: Path
+) -> List[_Source]:
     keyring = spec.get("keyring")
-    configured = mirrors_for(suite, apt_folder, spec["architecture"], spec["components"])
+    configured = mirrors_for(suite, apt_folder, architecture, spec["components"])
     uris = (spec.get("mirrors") or {}).get(suite)
     if uris:
         trusted = [(m.signed_by, m.key) for m in configured if m.signed_by or m.key]
@@ -145,7 +174,7 @@ def _sources(suite: str, spec: Mapping[str, Any], apt_folder: Path) -> List[_Sou
     )
     raise StrataError(
         f"no mirror is known for the suite {suite!r} with {', '.join(spec['components'])} for "
-        f"{spec['architecture']}: add it to the machine's apt configuration, or set "
+        f"{architecture}: add it to the machine's apt configuration, or set "
         f"[layered-images].debian_mirrors{''.join(skipped)}"
     )
 

@@ -18,17 +18,7 @@ from packaging.utils import parse_wheel_filename
 
 from strata.closure.python.wheel import normalized
 from strata.errors import StrataError
-
-#: GOARCH to what Python calls it.
-MACHINES = {
-    "386": "i686",
-    "amd64": "x86_64",
-    "arm": "armv7l",
-    "arm64": "aarch64",
-    "ppc64le": "ppc64le",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-}
+from strata.platforms import MACHINES
 
 
 @dataclass(frozen=True)

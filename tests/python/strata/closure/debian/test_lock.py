@@ -10,8 +10,8 @@ from strata.closure.debian.interpreter import interpreter_of, libc_version, upst
 from strata.closure.debian.lock import (
     DebianLock,
     LockedPackage,
-    parse_lock,
-    render_lock,
+    parse_locks,
+    render_locks,
     stale_reason,
 )
 from strata.errors import StrataError
@@ -34,16 +34,59 @@ LOCK = DebianLock(
 
 
 def test_round_trip() -> None:
-    text = render_lock(LOCK, "app:os")
-    assert parse_lock(text, "x.lock") == LOCK
+    text = render_locks([LOCK], "app:os")
+    assert parse_locks(text, "x.lock") == (LOCK,)
     assert text.startswith("# Written by `pants generate-debian-lockfiles app:os`.")
-    assert render_lock(parse_lock(text, "x.lock"), "app:os") == text
+    assert render_locks(parse_locks(text, "x.lock"), "app:os") == text
+
+
+def arm64() -> DebianLock:
+    packages = tuple(
+        replace(item, architecture="arm64", version="1:2.3-5") for item in LOCK.packages
+    )
+    return replace(LOCK, architecture="arm64", packages=packages)
+
+
+def test_round_trip_of_several_architectures() -> None:
+    """What they have in common is there once; versions may differ."""
+    locks = (arm64(), LOCK)
+    text = render_locks(locks, "app:os")
+    assert parse_locks(text, "x.lock") == locks
+    assert text.count("requested = ") == 1
+    assert 'architectures = ["arm64", "amd64"]' in text
+    assert text.count("[[arm64.package]]") == text.count("[[amd64.package]]") == 2
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format = 1", "format = 2", "'format' must be 1"),
+        ('["amd64", "arm64"]', "[]", "'architectures' must be names"),
+        ('["amd64", "arm64"]', '["amd64", "amd64"]', "each once"),
+        ('["amd64", "arm64"]', '["amd64", "../x"]', "'architectures' must be names"),
+        ('["amd64", "arm64"]', '["amd64"]', "unknown key 'arm64'"),
+        ('["amd64", "arm64"]', '["amd64", "arm64", "i386"]', "not in the lock for i386"),
+        ("[[arm64.package]]", "[[arm64.packages]]", "'arm64' must hold 'package' tables"),
+        ("[[arm64.package]]", "[arm64.package]", "'package' must be a list of tables"),
+        ("format = 2", "format = 1", "'architecture' must be a str"),
+        ('architecture = "arm64"', 'architecture = "amd64"', "must be 'arm64' or 'all'"),
+    ],
+)
+def test_bad_locks_of_several_architectures(old: str, new: str, message: str) -> None:
+    text = render_locks([LOCK, arm64()])
+    assert old in text
+    # One table is all it takes, and TOML has a table of one name once.
+    changed = text.replace(old, new, 1)
+    if new == "[arm64.package]":
+        changed = changed[: changed.rindex("[[arm64.package]]")]
+    with pytest.raises(StrataError, match=r"^x\.lock") as caught:
+        parse_locks(changed, "x.lock")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("format = 1", "format = 3", "'format' must be 1 or 2"),
         ("format = 1", "format = = 1", "not valid TOML"),
         ('architecture = "amd64"\nsuites', "suites", "'architecture' must be a str"),
         ('suites = ["bookworm"]', 'suites = "bookworm"', "'suites' must be a list"),
@@ -69,20 +112,23 @@ def test_round_trip() -> None:
     ],
 )
 def test_bad_locks_name_file_and_key(old: str, new: str, message: str) -> None:
-    text = render_lock(LOCK)
+    text = render_locks([LOCK])
     assert old in text
     with pytest.raises(StrataError, match=r"^x\.lock") as caught:
-        parse_lock(text.replace(old, new), "x.lock")
+        parse_locks(text.replace(old, new), "x.lock")
     assert message in str(caught.value)
 
 
 def test_stale() -> None:
-    fine = (("a-tool",), "amd64", ("bookworm",), ("main",))
-    assert stale_reason(LOCK, *fine) is None
-    assert "packages" in (stale_reason(LOCK, ("a-tool", "b"), *fine[1:]) or "")
-    assert "architecture" in (stale_reason(LOCK, fine[0], "arm64", *fine[2:]) or "")
-    assert "suites" in (stale_reason(LOCK, *fine[:2], ("trixie",), fine[3]) or "")
-    assert "components" in (stale_reason(LOCK, *fine[:3], ("main", "contrib")) or "")
+    locks = [LOCK]
+    fine = (("a-tool",), ("amd64",), ("bookworm",), ("main",))
+    assert stale_reason(locks, *fine) is None
+    assert "packages" in (stale_reason(locks, ("a-tool", "b"), *fine[1:]) or "")
+    assert "architectures" in (stale_reason(locks, fine[0], ("arm64",), *fine[2:]) or "")
+    assert "architectures" in (stale_reason(locks, fine[0], ("amd64", "arm64"), *fine[2:]) or "")
+    assert "suites" in (stale_reason(locks, *fine[:2], ("trixie",), fine[3]) or "")
+    assert "components" in (stale_reason(locks, *fine[:3], ("main", "contrib")) or "")
+    assert stale_reason([LOCK, arm64()], fine[0], ("amd64", "arm64"), *fine[2:]) is None
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Sequence
 from urllib.parse import urlsplit
 
 import pytest
 
 from strata.closure.debian.apt import Apt
-from strata.closure.debian.lock import parse_lock, render_lock
+from strata.closure.debian.lock import parse_locks, render_locks
 from strata.closure.debian.resolve import resolve
 from strata.errors import StrataError
 
@@ -99,12 +99,14 @@ class Archive:
         inline = self._gpg("--clearsign", "-o", "-", str(dists / "Release"))
         (dists / "InRelease").write_bytes(inline)
 
-    def spec(self, *packages: str, architecture: str = "amd64", **changes: Any) -> Dict[str, Any]:
+    def spec(
+        self, *packages: str, architectures: Sequence[str] = ("amd64",), **changes: Any
+    ) -> Dict[str, Any]:
         return {
             "packages": list(packages),
             "suites": ["test"],
             "components": ["main"],
-            "architecture": architecture,
+            "architectures": architectures,
             "mirrors": {"test": [f"file:{self.root}"]},
             "keyring": str(self.keyring),
             "address": "x:os",
@@ -125,7 +127,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 def test_closure_with_alternatives_and_virtual_packages(archive: Archive) -> None:
-    lock = resolve(archive.spec("app"))
+    (lock,) = resolve(archive.spec("app"))
     depends = {package.name: package.depends for package in lock.packages}
     assert depends == {
         "app": ("libone", "libtwo", "thing"),
@@ -147,11 +149,51 @@ def test_equal_archives_give_equal_locks(archive: Archive) -> None:
 
 
 def test_foreign_architecture(archive: Archive) -> None:
-    lock = resolve(archive.spec("libone", architecture="arm64"))
+    (lock,) = resolve(archive.spec("libone", architectures=["arm64"]))
     assert {package.path for package in lock.packages} == {
         "pool/libone_1_arm64.deb",
         "pool/base_1_arm64.deb",
     }
+
+
+def test_several_architectures(archive: Archive) -> None:
+    """Each gets what it would get alone."""
+    both = resolve(archive.spec("app", architectures=["arm64", "amd64"]))
+    alone = [resolve(archive.spec("app", architectures=[name]))[0] for name in ("arm64", "amd64")]
+    assert list(both) == alone
+    assert [lock.architecture for lock in both] == ["arm64", "amd64"]
+    assert {p.architecture for p in both[0].packages} == {"arm64"}
+
+
+def test_an_archive_that_changes_in_the_middle_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else architectures would get versions of different days."""
+    archive = Archive(tmp_path)
+    first_is_read = threading.Event()
+    closure = Apt.closure
+
+    def changed_between(apt: Apt, packages: Sequence[str]) -> Any:
+        result = closure(apt, packages)
+        first_is_read.set()
+        return result
+
+    add_source = Apt.add_source
+
+    def second_is_late(apt: Apt, *arguments: Any) -> None:
+        if 'APT::Architecture "arm64"' in (apt._state / "apt.conf").read_text():
+            assert first_is_read.wait(60)
+            (archive.root / "dists/test/main/PackagesOfAnotherDay").write_text("x")
+            archive.sign()
+        add_source(apt, *arguments)
+
+    monkeypatch.setattr(Apt, "closure", changed_between)
+    monkeypatch.setattr(Apt, "add_source", second_is_late)
+    try:
+        with pytest.raises(StrataError, match="the archive changed while it was read.*lock again"):
+            resolve(archive.spec("base", architectures=["amd64", "arm64"]))
+    finally:
+        archive.close()
 
 
 def test_unknown_package(archive: Archive) -> None:
@@ -231,11 +273,11 @@ def test_other_settings_of_the_machine_have_no_influence(archive: Archive, tmp_p
 
 
 def test_folded_fields_and_circles(archive: Archive) -> None:
-    lock = resolve(archive.spec("folded", "circle-a"))
+    (lock,) = resolve(archive.spec("folded", "circle-a"))
     depends = {package.name: package.depends for package in lock.packages}
     assert depends["folded"] == ("base", "libtwo")
     assert (depends["circle-a"], depends["circle-b"]) == (("circle-b",), ("circle-a",))
-    assert parse_lock(render_lock(lock), "x.lock") == lock
+    assert parse_locks(render_locks([lock]), "x.lock") == (lock,)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +326,7 @@ def test_sources_of_the_machine(archive: Archive, tmp_path: Path) -> None:
     ]
     folder = machine(tmp_path, "\n".join(sources))
     spec = archive.spec("base", mirrors={}, keyring=None)
-    assert [package.name for package in resolve(spec, folder).packages] == ["base"]
+    assert [package.name for package in resolve(spec, folder)[0].packages] == ["base"]
 
 
 @pytest.mark.parametrize("mirrors", ["of the machine", "of the spec"])
@@ -356,7 +398,7 @@ def test_the_proxy_of_the_machine_is_used(
         settings = tmp_path / "apt.conf"
         settings.write_text(f'Acquire::http::Proxy "{address}";\n')
         monkeypatch.setenv("APT_CONFIG", str(settings))
-        lock = resolve(archive.spec("base", mirrors={"test": ["http://archive.invalid/"]}))
+        (lock,) = resolve(archive.spec("base", mirrors={"test": ["http://archive.invalid/"]}))
     assert [package.name for package in lock.packages] == ["base"]
     assert set(_Proxy.hosts) == {"archive.invalid"}
 
@@ -381,7 +423,7 @@ def test_an_ordinary_user_can_lock(archive: Archive) -> None:
                     os.setuid(65534)
                 os.chdir("/")
                 tempfile.tempdir = folder
-                names = [package.name for package in resolve(spec).packages]
+                names = [package.name for package in resolve(spec)[0].packages]
                 Path(folder, "result.json").write_text(json.dumps([os.getuid(), names]))
                 status = 0
             finally:
