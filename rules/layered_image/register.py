@@ -40,6 +40,7 @@ from layered_image.goals import (
     load_image,
     package,
     package_derived,
+    publish,
     run,
     run_image,
 )
@@ -87,6 +88,7 @@ def rules():
         *package_derived.rules(),
         *packages.rules(),
         *program.rules(),
+        *publish.rules(),
         *registry_settings.rules(),
         *python.rules(),
         *root.rules(),

@@ -29,6 +29,7 @@ from layered_image.platform_target_types import (
     LayeredImageArchitectureField,
     LayeredImageArchitecturesField,
 )
+from layered_image.publish_target_types import PUBLISH_FIELDS
 from strata.archive.compression import Compression
 from strata.closure.owners import parse_rules
 from strata.errors import StrataError
@@ -413,6 +414,7 @@ class LayeredImageTarget(Target):
         LayeredImageOwnersField,
         LayeredImageIncludeStoreField,
         LayeredImageArchiveCompressionField,
+        *PUBLISH_FIELDS,
         *COMMAND_FIELDS,
         OutputPathField,
     )

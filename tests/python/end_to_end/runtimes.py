@@ -170,6 +170,14 @@ class Podman:
         finally:
             run(*self._command, "rm", "-f", "-t", "1", container)
 
+    def pull(self, reference: str) -> str:
+        """The digest of what a registry without TLS has under ``reference``."""
+        run(*self._command, "pull", "--tls-verify=false", reference)
+        described = run(
+            *self._command, "image", "inspect", "--format", "{{.RepoDigests}}", reference
+        )
+        return digest_in(described)
+
     def remove(self) -> None:
         run(*self._command, "system", "reset", "--force")
 
@@ -217,6 +225,12 @@ class Docker:
     def load(self, archive: Path) -> str:
         run(*self._client, "load", "-i", str(archive))
         return run(*self._client, "image", "inspect", "--format", "{{.Id}}", NAME).strip()
+
+    def pull(self, reference: str) -> str:
+        """The digest of what a registry on loopback has under ``reference``."""
+        run(*self._client, "pull", reference)
+        described = run(*self._client, "image", "inspect", "--format", "{{.RepoDigests}}", reference)
+        return digest_in(described)
 
     @contextmanager
     def started(self) -> Iterator[Fetch]:
