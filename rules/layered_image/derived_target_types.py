@@ -24,7 +24,12 @@ from layered_image.target_types import (
 class MergedImagesField(SpecialCasedDependencies):
     alias = "images"
     required = True
-    help = "Addresses of the `layered_image` and `image_index` targets that go into one archive."
+    help = softwrap(
+        """
+        Addresses of the `layered_image` and `image_index` targets that go into one archive:
+        `images=[":image", ":batch-image"]`.
+        """
+    )
 
 
 class MergedImagesTarget(Target):
@@ -83,7 +88,7 @@ class ImageIndexTarget(Target):
 class ImageRootImageField(StringField):
     alias = "image"
     required = True
-    help = "The address of the `layered_image` or `image_index`."
+    help = 'The address of the `layered_image` or `image_index`: `image=":image"`.'
 
 
 class ImageRootArchitectureField(StringField):

@@ -72,15 +72,15 @@ class ImageOnBaseRequest:
 @dataclass(frozen=True)
 class PlatformImage:
     """``layout`` holds the files of an OCI image layout with a docker ``manifest.json``;
-    ``report`` is the JSON text of the image's report, ``metadata`` what an image on top of this
-    one needs to know (``LoadedBase.metadata``), and an index that has it (its ``descriptor`` and
-    its entry of ``manifest.json``, ``docker``)."""
+    ``report`` is the JSON text of the image's report, ``as_base`` what an image on top of this one
+    needs to know. Its metadata has what an index of the image needs too: its ``descriptor`` and its
+    entry of ``manifest.json`` (``docker``)."""
 
     address: Address
     platform: Platform
     layout: Digest
     report: str
-    metadata: str
+    as_base: LoadedBase
     digest: str
     references: Tuple[str, ...]
     layers: int
@@ -91,7 +91,7 @@ class PlatformImage:
 async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
     target, platform = request.target, request.platform
     closure = await find_image_closure(ImageClosureRequest(target, platform), **implicitly())
-    base = checked_base(target, request.base, closure.entries)
+    base = checked_base(target, request.base)
     built = await build_image_layers(
         ImageLayersRequest(target, platform, closure, request.base), **implicitly()
     )
@@ -138,7 +138,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
         platform,
         layout,
         json.dumps(report, indent=2, ensure_ascii=False) + "\n",
-        metadata_text,
+        LoadedBase(layout, metadata_text, built.held, built.listings),
         image.digest,
         image.references,
         len(image.layers),
@@ -177,9 +177,8 @@ async def build_platform_image(request: PlatformImageRequest) -> PlatformImage:
         ImageOnBaseRequest(stack.pop(), platform, base), **implicitly()
     )
     while stack:
-        below = LoadedBase(image.layout, image.metadata, FrozenDict())
         image = await build_image_on_base(
-            ImageOnBaseRequest(stack.pop(), platform, below), **implicitly()
+            ImageOnBaseRequest(stack.pop(), platform, image.as_base), **implicitly()
         )
     return image
 
@@ -208,7 +207,7 @@ def _image(
         name=name or target.address.target_name,
         tags=tuple(target[LayeredImageTagsField].value or ()),
         architecture=platform.architecture,
-        variant=platform.variant,
+        variant=platform.variant or base.config.get("variant", ""),
         created=created,
         config=merged_config(base.config.get("config") or {}, thawed(config)),
         base_layers=base.layers,

@@ -90,7 +90,7 @@ class BuiltImage:
 @rule(desc="Put the images of several platforms together", level=LogLevel.DEBUG)
 async def build_image_index(request: IndexRequest) -> BuiltImage:
     target, images = request.target, request.images
-    described = [json.loads(image.metadata) for image in images]
+    described = [json.loads(image.as_base.metadata) for image in images]
     try:
         index = build_index(
             target[ImageNameField].value or target.address.target_name,

@@ -25,6 +25,16 @@ class LayeredImageArchitectureField(StringField):
     )
 
 
+class LayeredImageVariantField(StringField):
+    alias = "variant"
+    help = softwrap(
+        """
+        The variant of the architecture, as in `linux/arm/v7`: `architecture="arm", variant="v7"`.
+        Defaults to the base image's. With `architectures` it has no meaning.
+        """
+    )
+
+
 class LayeredImageArchitecturesField(StringSequenceField):
     alias = "architectures"
     help = softwrap(
@@ -60,7 +70,14 @@ def image_platforms(image: Target) -> Tuple[Platform, ...]:
     several = image[LayeredImageArchitecturesField].value
     if several is not None:
         return tuple(parse_platform(text) for text in several)
-    return (Platform(image[LayeredImageArchitectureField].value or ""),)
+    architecture = image[LayeredImageArchitectureField].value or ""
+    variant = image[LayeredImageVariantField]
+    try:
+        return (
+            parse_platform(f"{architecture}/{variant.value}" if variant.value else architecture),
+        )
+    except StrataError as error:
+        raise LayeredImageError(image.address, error, variant.alias)
 
 
 def checked_platform(

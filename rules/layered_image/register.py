@@ -19,15 +19,27 @@ from layered_image import (
     registry_settings,
     strata_process,
 )
-from layered_image.closure import collect, debian, packages, provider, python, root
+from layered_image.closure import (
+    collect,
+    debian,
+    debian_helpers,
+    packages,
+    provider,
+    python,
+    root,
+)
+from layered_image.closure.debian_helper_target_types import (
+    ImageBinShTarget,
+    ImageCertificatesTarget,
+    ImageUsrBinEnvTarget,
+)
 from layered_image.closure.debian_target_types import DebianPackagesTarget
 from layered_image.closure.root_target_types import (
-    ImageCertificatesTarget,
     ImageDirectoryTarget,
     ImageFilesTarget,
     ImageSymlinkTarget,
-    ImageUsersTarget,
 )
+from layered_image.closure.users_target_types import ImageUsersTarget
 from layered_image.derived_target_types import (
     ImageIndexTarget,
     ImageRootTarget,
@@ -51,6 +63,7 @@ from layered_image.target_types import LayeredImageTarget
 def target_types():
     return [
         DebianPackagesTarget,
+        ImageBinShTarget,
         ImageCertificatesTarget,
         ImageDirectoryTarget,
         ImageFilesTarget,
@@ -58,6 +71,7 @@ def target_types():
         ImageRootTarget,
         ImageSymlinkTarget,
         ImageUsersTarget,
+        ImageUsrBinEnvTarget,
         LayeredImageTarget,
         MergedImagesTarget,
     ]
@@ -77,6 +91,7 @@ def rules():
         *compiler.rules(),
         *configuration.rules(),
         *debian.rules(),
+        *debian_helpers.rules(),
         *debian_lock.rules(),
         *image.rules(),
         *image_index.rules(),

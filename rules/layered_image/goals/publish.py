@@ -30,7 +30,7 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
-from layered_image.image import BuildImageRequest, build_layered_image
+from layered_image.image_index import BuildImageRequest, build_layered_image
 from layered_image.program import ProgramRequest, prepare_program
 from layered_image.publish_target_types import (
     ImageRegistriesField,

@@ -25,7 +25,11 @@ MACHINES = {
 _DEBIAN = {"i386": "386", "armhf": "arm/v7", "armel": "arm/v5", "ppc64el": "ppc64le"}
 #: What a variant that nobody states stands for.
 _USUAL_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
-_VARIANTS = {"amd64": ("v1", "v2", "v3", "v4"), "arm": ("v5", "v6", "v7", "v8"), "arm64": ("v8",)}
+_VARIANTS = {
+    "amd64": ("v1", "v2", "v3", "v4"),
+    "arm": ("v5", "v6", "v7", "v8"),
+    "arm64": ("v8", "v9"),
+}
 
 
 @dataclass(frozen=True, order=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from registries.fault_proxy import FaultProxy
-from registries.server import PASSWORD, USER, DockerRegistry
 
 from end_to_end.pants_checkout import PantsCheckout, PantsResult
 from end_to_end.runtimes import Docker, Podman, run
 from end_to_end.tools import require, require_root
+from registries.fault_proxy import FaultProxy
+from registries.server import PASSWORD, USER, DockerRegistry
 
 _SHARED = "".join(f'        "shared:data{number}",\n' for number in range(9))
 _BUILD = f"""
@@ -82,7 +82,9 @@ class Published:
     def publish(self, *arguments: str, check: bool = True) -> PantsResult:
         environment = {"REGISTRY_AUTH_FILE": str(self.auth)}
         # Publishing alone writes no reports.
-        return self.checkout.run("package", "publish", *arguments, environment=environment, check=check)
+        return self.checkout.run(
+            "package", "publish", *arguments, environment=environment, check=check
+        )
 
     def output(self) -> List[Dict[str, Any]]:
         data: List[Dict[str, Any]] = json.loads((self.checkout.root / "out.json").read_text())
@@ -97,9 +99,10 @@ class Published:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     require("docker-registry")
     folder = tmp_path_factory.mktemp("publish")
-    with DockerRegistry(folder / "registry") as registry, DockerRegistry(
-        folder / "guarded", basic=True
-    ) as guarded:
+    with (
+        DockerRegistry(folder / "registry") as registry,
+        DockerRegistry(folder / "guarded", basic=True) as guarded,
+    ):
         made = Published(folder, registry, guarded)
         try:
             with made.proxy:
@@ -114,7 +117,9 @@ def test_an_image_is_published_where_fields_and_options_say(published: Published
     digest = published.digest("small/image")
     main, guarded = published.proxy.host, published.guarded.host
     tags = ["1.0", "latest"]
-    by_repository = {item["repository"]: item for item in published.output() if "repository" in item}
+    by_repository = {
+        item["repository"]: item for item in published.output() if "repository" in item
+    }
     pushed = by_repository[f"{main}/small/image"]
     assert pushed["digest"] == digest and pushed["published"] is True
     assert pushed["reference"] == f"{main}/small/image@{digest}"
@@ -131,7 +136,10 @@ def test_an_image_is_published_where_fields_and_options_say(published: Published
     # What it took is in the log; what opened the door is not, even in a debug log.
     assert "blobs uploaded" in result.output
     secret = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    logs = [result.output, *(p.read_text() for p in published.checkout.root.glob(".pants.d/**/*.log"))]
+    logs = [
+        result.output,
+        *(p.read_text() for p in published.checkout.root.glob(".pants.d/**/*.log")),
+    ]
     assert not [log for log in logs if PASSWORD in log or secret in log]
 
 
@@ -203,7 +211,9 @@ def test_twenty_images_that_share_most_of_it_upload_each_blob_once(published: Pu
     reports = [published.checkout.report(f"twenty/image{number}") for number in range(20)]
     blobs = {layer["digest"] for report in reports for layer in report["layers"]}
     blobs |= {report["config_digest"] for report in reports}
-    uploads = [e.query.rpartition("digest=")[2] for e in published.proxy.requests("^PUT .*/uploads/")]
+    uploads = [
+        e.query.rpartition("digest=")[2] for e in published.proxy.requests("^PUT .*/uploads/")
+    ]
     assert len(uploads) == len(set(uploads)) and set(uploads) <= blobs
     for number, report in enumerate(reports):
         for layer in report["layers"]:

@@ -40,9 +40,7 @@ def client(
         # A registry needs a moment to notice that somebody hung up.
         time.sleep(min(seconds, 0.1))
 
-    policy = RetryPolicy(
-        attempts=chosen.attempts, sleep=sleep, jitter=lambda: 1.0, first_delay=0.5
-    )
+    policy = RetryPolicy(attempts=chosen.attempts, sleep=sleep, jitter=lambda: 1.0, first_delay=0.5)
     return RegistryClient(chosen, credentials, policy=policy)
 
 

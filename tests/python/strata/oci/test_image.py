@@ -161,3 +161,10 @@ def test_times(text: str, seconds: int) -> None:
 def test_bad_time() -> None:
     with pytest.raises(StrataError, match="'soon' is not an ISO 8601 time"):
         parse_timestamp("soon")
+
+
+def test_variant_is_in_the_configuration_and_the_index() -> None:
+    image = build_image(ImageSettings("x", architecture="arm", variant="v7"), [])
+    platform = {"architecture": "arm", "os": "linux", "variant": "v7"}
+    assert image.config.items() >= platform.items()
+    assert json.loads(image.files["index.json"])["manifests"][0]["platform"] == platform
