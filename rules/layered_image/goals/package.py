@@ -17,6 +17,7 @@ from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
 from layered_image.archive import ArchiveRequest, write_archive
+from layered_image.commands import network_notice
 from layered_image.engine import (
     add_prefix,
     collect_rules,
@@ -50,6 +51,9 @@ async def package_image(request: PackageImageRequest) -> BuiltPackage:
         **implicitly(),
     )
     image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
+    # Said each time, also when all else is as the last time.
+    notice = network_notice(wrapped.target)
+    summary = (*image.summary, notice) if notice else image.summary
     stem = request.path[: -len(".json")]
     report = await create_digest(CreateDigest([FileContent(request.path, image.report.encode())]))
     digests = [report]
@@ -63,10 +67,10 @@ async def package_image(request: PackageImageRequest) -> BuiltPackage:
         if archive.error:
             raise LayeredImageError(request.address, archive.error)
         digests.append(archive.digest)
-        artifacts.append(BuiltPackageArtifact(path, image.summary))
+        artifacts.append(BuiltPackageArtifact(path, summary))
     if "oci" in request.formats:
         digests.append(await add_prefix(AddPrefix(image.layout, f"{stem}.oci")))
-        artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else image.summary))
+        artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else summary))
     artifacts.append(BuiltPackageArtifact(request.path))
     merged = await merge_digests(MergeDigests(digests))
     return BuiltPackage(merged, tuple(artifacts))

@@ -105,12 +105,12 @@ class PantsCheckout:
             assert process.returncode == 0, output
         return PantsResult(process.returncode, output, _COMPLETED.findall(output))
 
-    def stream(self, *arguments: str) -> bytes:
+    def stream(self, *arguments: str, **environment: str) -> bytes:
         """What a command writes to standard output."""
         process = subprocess.run(
             [str(self.root / "pants"), *arguments],
             cwd=self.root,
-            env=self._environment({}),
+            env=self._environment(environment),
             stdout=subprocess.PIPE,
             check=True,
         )

@@ -229,10 +229,8 @@ class Docker:
 
     def pull(self, reference: str) -> str:
         """The digest of what a registry on loopback has under ``reference``."""
-        run(*self._client, "pull", reference)
-        described = run(
-            *self._client, "image", "inspect", "--format", "{{.RepoDigests}}", reference
-        )
+        run(*self.client, "pull", reference)
+        described = run(*self.client, "image", "inspect", "--format", "{{.RepoDigests}}", reference)
         return digest_in(described)
 
     @contextmanager

@@ -96,6 +96,31 @@ def test_another_machine_builds_nothing_again(server: CacheServer, tmp_path: Pat
     assert sha256(two.archive("app/image")) == sha256(one.archive("app/image"))
 
 
+def test_commands_run_on_one_machine(server: CacheServer, tmp_path: Path) -> None:
+    build = """
+files(name="data", sources=["data.txt"])
+layered_image(
+    name="image",
+    contents=[":data"],
+    fakeroot_chroot=True,
+    command_tools=["chown"],
+    fakeroot_commands="chown 1000:1000 /changed/data.txt",
+)
+"""
+    results = []
+    for name in ("one", "two"):
+        checkout = machine(tmp_path, name)
+        checkout.write("changed/BUILD", build)
+        checkout.write("changed/data.txt", "data")
+        result = checkout.run(
+            "package", "changed:image", *server.options, environment={"USER": name}
+        )
+        archive = sha256(checkout.archive("changed/image"))
+        results.append(("Commands of changed:image" in result.processes, archive))
+    assert [ran for ran, _ in results] == [True, False]
+    assert results[0][1] == results[1][1]
+
+
 def test_a_cache_that_cannot_be_reached_costs_only_time(
     server: CacheServer, tmp_path: Path, built: PantsCheckout
 ) -> None:
