@@ -207,8 +207,8 @@ def test_a_platform_file_that_is_none(repository: PantsCheckout) -> None:
         f'layered_image(name="image", contents=[":p"], {_INTERPRETER})\n'
     )
     files = {"p.py": "print(1)\n", "broken.json": json.dumps({"compatible_tags": []})}
-    output = failure(repository, "app/broken", build, **files)
-    assert "`complete_platforms` of app/broken:p: app/broken/broken.json is no complete" in output
+    output = failure(repository, "app/other", build, **files)
+    assert "`complete_platforms` of app/other:p: app/other/broken.json is no complete" in output
 
 
 _BACKEND = """
@@ -263,7 +263,7 @@ def test_a_packaged_program_for_another_machine(repository: PantsCheckout) -> No
     target.parent.mkdir(parents=True)
     target.write_bytes(probe(Platform("riscv64")))
     options = (
-        "--pythonpath=+['%(buildroot)s/backends']",
+        f"--pythonpath=+['{repository.root}/backends']",
         "--backend-packages=+['program_backend']",
     )
     build = (
