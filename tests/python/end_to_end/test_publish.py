@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from registries.fault_proxy import FaultProxy
-from registries.layouts import noise
-from registries.server import PASSWORD, USER, DockerRegistry
 
 from end_to_end.pants_checkout import PantsCheckout, PantsResult
 from end_to_end.runtimes import Docker, Podman, run
 from end_to_end.tools import require, require_root
+from registries.fault_proxy import FaultProxy
+from registries.layouts import noise
+from registries.server import PASSWORD, USER, DockerRegistry
 
 _SHARED = "".join(f'        "shared:data{number}",\n' for number in range(9))
 # Small files would share a layer otherwise.
