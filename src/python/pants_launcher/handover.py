@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,24 @@ def search_path_entry(interpreter: str) -> str:
 
 def start_pants(record: EnvironmentRecord, args: Sequence[str]) -> NoReturn:
     """Replaces this process by Pants, in the same working folder."""
+    environment = pants_environment(os.environ, record)
+    if record.client and _is_utf8(args):
+        environment["_PANTS_SERVER_EXE"] = record.server
+        environment["_STRATA_LAUNCHER_START"] = str(int(time.time()))
+        # As Pants' Python client does: what Python paths this process was given is not for tools.
+        environment.pop("PYTHONPATH", None)
+        os.execve(record.client, [record.pants, *args], environment)
     # The script rather than `-m pants`: Pants's daemon runs the same file again, and the folder it
     # is in then comes first on the daemon's import path. Isolated, as the bootstrap itself is.
     command = [record.python, "-I", record.pants, *args]
-    os.execve(record.python, command, pants_environment(os.environ, record))
+    os.execve(record.python, command, environment)
+
+
+def _is_utf8(args: Sequence[str]) -> bool:
+    """Whether the native client, which takes no other bytes, can be started with these."""
+    try:
+        for text in (*map(os.fsencode, args), *os.environb.keys(), *os.environb.values()):
+            text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

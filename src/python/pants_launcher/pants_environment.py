@@ -11,6 +11,7 @@ from pants_launcher import pip_install
 from pants_launcher.errors import progress
 from pants_launcher.interpreters import Interpreter
 from pants_launcher.locations import Locations
+from pants_launcher.native_client import install_native_client
 from pants_launcher.pex_cli import build_pex_cli, platform_name
 from pants_launcher.records import EnvironmentRecord, digest, locks_digest
 
@@ -46,9 +47,11 @@ def _make(locations: Locations, interpreter: Interpreter, folder: str) -> Enviro
     pip_install.install(python, locations.requirements("pants"))
     progress("building the Pex command line ...")
     pex = build_pex_cli(python, locations.requirements("pex"), folder)
+    pants = os.path.join(os.path.dirname(python), "pants")
     return EnvironmentRecord(
         python=python,
-        pants=os.path.join(os.path.dirname(python), "pants"),
+        pants=pants,
+        client=install_native_client(python, pants, folder),
         interpreter=interpreter.path,
         pex=pex.path,
         pex_url_template=pex.url_template,

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from pants_launcher.locations import Locations
 
 # Change it when a set-up makes something else from the same inputs.
-LAYOUT = "1"
+LAYOUT = "2"
 
 # Every variable that the interpreter search reads.
 _SEARCH_VARIABLES = ("PATH", "HOME", "PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME")
+
+
+def server_of(client: str) -> str:
+    """Where the program is that a native client falls back to."""
+    return os.path.join(os.path.dirname(client), "pants-server")
 
 
 class EnvironmentRecord:
@@ -31,6 +36,7 @@ class EnvironmentRecord:
         self,
         python: str,
         pants: str,
+        client: str,
         interpreter: str,
         pex: str,
         pex_url_template: str,
@@ -39,15 +45,23 @@ class EnvironmentRecord:
     ) -> None:
         """``python`` runs the script ``pants``; ``interpreter`` is what ``python`` was made with.
 
+        ``client`` is Pants' native client, or "" where it has none.
+
         The ``pex_`` values are as Pants's options of its Pex command line take them.
         """
         self.python = python
         self.pants = pants
+        self.client = client
         self.interpreter = interpreter
         self.pex = pex
         self.pex_url_template = pex_url_template
         self.pex_size = pex_size
         self.pex_known_version = pex_known_version
+
+    @property
+    def server(self) -> str:
+        """The program beside the native client that does its work where there is no daemon."""
+        return server_of(self.client)
 
     def is_intact(self) -> bool:
         """Whether what the record names is still there (the interpreter may have been removed)."""
@@ -55,6 +69,9 @@ class EnvironmentRecord:
             return (
                 os.access(self.python, os.X_OK)
                 and os.access(self.pants, os.R_OK)
+                and all(
+                    os.access(path, os.X_OK) for path in (self.client, self.server) if self.client
+                )
                 and os.access(self.interpreter, os.X_OK)
                 and os.stat(self.pex).st_size == self.pex_size
             )

@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import time
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,27 +100,82 @@ def test_changed_lock_is_set_up_anew(ready: Checkout) -> None:
     assert ready.run().recorded().executable != first.executable
 
 
-def test_real_pants_runs_a_target_with_clean_output(tmp_path: Path) -> None:
-    """With the repository's own locks: the real Pants, and through it the real Pex."""
-    checkout = Checkout.create(tmp_path)
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """A checkout with the repository's own locks, so with the real Pants, and its daemon."""
+    checkout = Checkout.create(tmp_path_factory.mktemp("real"))
     checkout.env["PANTS_PYTHON"] = str(base_python())
     (checkout.root / "pants.toml").write_text(
         '[GLOBAL]\npants_version = "2.17.1"\nbackend_packages = ["pants.backend.python"]\n'
-        'pantsd = false\n[source]\nroot_patterns = ["/app", "/src/python"]\n'
+        '[source]\nroot_patterns = ["/app", "/src/python"]\n'
         '[python]\ninterpreter_constraints = ["CPython==3.9.*"]\n'
         "[python-infer]\nuse_rust_parser = true\n[anonymous-telemetry]\nenabled = false\n"
     )
-    app = checkout.root / "app"
+    yield checkout
+    for file in checkout.root.glob(".pids/*/pantsd/pid"):
+        os.kill(int(file.read_text()), signal.SIGTERM)
+
+
+def test_real_pants_runs_a_target_with_clean_output(real: Checkout) -> None:
+    """The real Pants, and through it the real Pex."""
+    app = real.root / "app"
     app.mkdir()
     (app / "hello.py").write_text("print('hello')\n")
     (app / "BUILD").write_text(
         'pex_binary(name="hello", entry_point="hello.py")\npython_sources()\n'
     )
-    result = checkout.run("run", "app:hello")
+    result = real.run("--no-pantsd", "run", "app:hello")
     assert (result.code, result.out) == (0, "hello\n"), result.err
     assert "DEPRECATED" not in result.err
-    version = checkout.run("--version")
+    version = real.run("--no-pantsd", "--version")
     assert (version.code, version.out, version.err) == (0, "2.17.1\n", "")
+
+
+def test_native_client_asks_the_daemon(real: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = real.run("--version")
+    assert (first.code, first.out) == (0, "2.17.1\n"), first.err
+    [environment] = real.environments()
+    server = environment / "pants-server"
+    script = server.read_text()
+    # What the client falls back to is of no use now: only the daemon can have answered.
+    server.write_text("#!/bin/sh\necho fallen back >&2\nexit 7\n")
+    try:
+        answered = real.run("--version")
+        assert (answered.code, answered.out, answered.err) == (0, "2.17.1\n", "")
+        assert real.run("list", "app:nothing").code == 1
+        without = real.run("--no-pantsd", "--version")
+        assert (without.code, without.err) == (7, "fallen back\n")
+        # The client takes UTF-8 only, and is not started with anything else.
+        monkeypatch.setitem(real.env, "ODD", os.fsdecode(b"caf\xe9"))
+        odd = real.run("--no-pantsd", "--version")
+        assert (odd.code, odd.out) == (0, "2.17.1\n"), odd.err
+    finally:
+        server.write_text(script)
+
+
+def test_run_that_lost_its_daemon_is_not_done_again(real: Checkout) -> None:
+    [environment] = real.environments()
+    server = environment / "pants-server"
+    for seconds, code in ((1, 0), (60, 75)):
+        started = str(int(time.time()) - seconds)
+        process = subprocess.run(
+            [str(server), "--no-pantsd", "--version"],
+            cwd=real.root,
+            env={**real.env, "NO_SCIE_WARNING": "1", "_STRATA_LAUNCHER_START": started},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == code, process.stderr
+    assert process.stdout == ""
+    assert "start it again" in process.stderr
+
+
+def test_settings_of_the_launcher_are_not_in_the_settings_of_pants() -> None:
+    """So that the official ``pants`` binary can be used instead."""
+    text = (repository_root() / "pants.toml").read_text()
+    for name in ("pex-cli", "python-bootstrap", "pants_bin_name", ".cache"):
+        assert name not in text
 
 
 @pytest.mark.parametrize("name", ["pants", "pex", "stage0", "uv"])
