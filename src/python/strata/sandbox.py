@@ -10,7 +10,10 @@ import sys
 if sys.version_info < (3, 9):  # noqa: UP036 - said clearly, where a SyntaxError would be odd
     sys.exit(f"strata needs Python 3.9 or newer, and {sys.executable} is {sys.version.split()[0]}")
 # By name: the folder may be a link to where sandboxes share it.
-_SANDBOX = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_ENGINE = os.path.dirname(os.path.abspath(__file__))
+_SANDBOX = os.path.dirname(_ENGINE)
+# An isolated Python (-I) looks for modules beside a folder that it runs, but not beside a file.
+sys.path.insert(0, _ENGINE)
 _TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 sys.path += [os.path.join(_SANDBOX, "encoders", tag) for tag in (_TAG, "py3")]
 

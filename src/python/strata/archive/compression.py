@@ -38,8 +38,6 @@ class Encoder(NamedTuple):
 ENCODERS = {"none": "", "gzip": "isal==1.9.1", "zstd": "zstandard==0.25.0"}
 _GZIP_LEVEL = 2
 _ZSTD_LEVEL = 3
-# RFC 1952: deflate, no flags, no time, no extra flags, unknown operating system.
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 def encoder(compression: Compression) -> Encoder:
@@ -58,28 +56,9 @@ def encoder(compression: Compression) -> Encoder:
 def _gzip() -> Encoder:
     from isal import isal_zlib
 
-    deflate = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, -15)
-    crc = 0
-    length = 0
-    started = False
-
-    def encode(chunk: memoryview) -> bytes:
-        nonlocal crc, length, started
-        crc = isal_zlib.crc32(chunk, crc)
-        length += len(chunk)
-        data: bytes = deflate.compress(chunk)
-        if started:
-            return data
-        started = True
-        return _GZIP_HEADER + data
-
-    def finish() -> bytes:
-        start = b"" if started else _GZIP_HEADER
-        trailer = crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little")
-        rest: bytes = deflate.flush()
-        return start + rest + trailer
-
-    return Encoder(encode, finish)
+    # RFC 1952 with a header that says nothing: no time, no name, an unknown operating system.
+    deflate = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 16 + 15)
+    return Encoder(deflate.compress, deflate.flush)
 
 
 def _zstd() -> Encoder:

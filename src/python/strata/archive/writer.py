@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterable, List, Union
 
 from strata.archive.compression import Compression, encoder
 from strata.archive.entry import Entry, EntryType, FileRange, directory
-from strata.archive.tar import END_OF_ARCHIVE, encode_header, padding
+from strata.archive.tar import BLOCK, END_OF_ARCHIVE, encode_header, padding
 from strata.errors import StrataError
 
 #: Encoders get their input in chunks of this many bytes, whatever the sizes of the files are.
 CHUNK = 1 << 20
+_ZEROES = bytes(BLOCK)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def write_layer(entries: Iterable[Entry], path: Path, compression: Compression, 
             stream.write(encode_header(entry, mtime))
             if entry.size:
                 stream.copy(entry)
-                stream.write(bytes(padding(entry.size)))
+                stream.write(_ZEROES[: padding(entry.size)])
         stream.write(END_OF_ARCHIVE)
         return stream.finish()
 
@@ -80,6 +82,11 @@ class _Stream:
         self._written = 0
 
     def write(self, data: Union[bytes, memoryview]) -> None:
+        end = self._filled + len(data)
+        if end < CHUNK:
+            self._chunk[self._filled : end] = data
+            self._filled = end
+            return
         rest = memoryview(data)
         while rest:
             taken = min(len(rest), CHUNK - self._filled)
@@ -94,16 +101,20 @@ class _Stream:
             self.write(content)
             return
         left = content.size
-        with open(content.path, "rb", buffering=0) as source:
+        # Most files are small: a file object would cost more than reading them.
+        source = os.open(content.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             if content.offset:
-                source.seek(content.offset)
+                os.lseek(source, content.offset, os.SEEK_SET)
             while left:
                 room = self._chunk[self._filled : min(CHUNK, self._filled + left)]
-                count = source.readinto(room)
+                count = os.readv(source, (room,))
                 if not count:
                     raise StrataError(f"{entry.path!r} ended {left} bytes before its size")
                 self._advance(count)
                 left -= count
+        finally:
+            os.close(source)
 
     def _advance(self, count: int) -> None:
         self._filled += count

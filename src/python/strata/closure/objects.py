@@ -1,6 +1,7 @@
 """Readers of objects: from what a layer process was given to entries and a listing.
 
-Adding a kind of object is adding a reader to ``READERS``.
+Adding a kind of object is adding a reader to ``READERS``. A reader imports what only its kind needs
+when it is called: starting Python costs more than packing a small layer.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ import json
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from strata.archive.entry import Entry, EntryType, checked_path, directory
-from strata.closure.debian.package import read_package
 from strata.closure.links import led
 from strata.closure.listing import Listing, listed_paths
 from strata.closure.manifest import ManifestFile, parse_manifest
-from strata.closure.python.bytecode import Compiler, source_of
-from strata.closure.python.wheel import canonical_wheel
 from strata.errors import StrataError
+
+if TYPE_CHECKING:
+    from strata.closure.python.bytecode import Compiler
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ReaderContext:
     uid: int = 0
     gid: int = 0
     python: str = ""
-    compiler: Optional[Compiler] = None
+    compiler: "Optional[Compiler]" = None
     uname: str = ""
     gname: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +121,8 @@ def _directories(entries: List[Entry], root: str, context: ReaderContext) -> Lis
 
 
 def _without(entries: List[Entry], spec: ObjectSpec) -> List[Entry]:
+    from strata.closure.python.bytecode import source_of
+
     gone: Dict[str, Entry] = {}
     for pattern in spec.omit:
         matched = {entry.path: entry for entry in entries if fnmatchcase(entry.path, pattern)}
@@ -148,6 +151,8 @@ _Read = Tuple[List[Entry], Dict[str, str], Dict[str, str], Dict[str, str]]
 
 
 def _read_wheel(spec: ObjectSpec, context: ReaderContext) -> _Read:
+    from strata.closure.python.wheel import canonical_wheel
+
     wheel = canonical_wheel(spec.name, spec.manifest, spec.source, context.python)
     entries = [_placed(entry, spec.root, context) for entry in wheel.entries]
     hashes = {f"{spec.root}/{path}": sha256 for path, sha256 in wheel.hashes.items()}
@@ -174,6 +179,8 @@ def _read_tree(spec: ObjectSpec, context: ReaderContext) -> _Read:
 
 
 def _read_debian(spec: ObjectSpec, context: ReaderContext) -> _Read:
+    from strata.closure.debian.package import read_package
+
     package = spec.name.partition(":")[2]
     entries = list(read_package(spec.source, context.scratch, package))
     return entries, {}, {}, {}
@@ -184,6 +191,8 @@ CERTIFICATE_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 def _read_certificates(spec: ObjectSpec, context: ReaderContext) -> _Read:
     """The bundle that ``update-ca-certificates`` would write, from the package's certificates."""
+    from strata.closure.debian.package import read_package
+
     package = spec.source.name.partition("_")[0]
     certificates = sorted(
         (entry.path, entry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Tuple
 
 from strata.archive.compression import Compression
 from strata.archive.entry import Entry, FileRange
@@ -17,8 +17,10 @@ from strata.archive.writer import Blob, write_layer
 from strata.closure.farm import collision
 from strata.closure.objects import ObjectSpec, ReaderContext, ReadObject, read_object
 from strata.closure.owners import apply_rules, parse_rules
-from strata.closure.python.bytecode import Compiler
 from strata.elf import HEADER, architecture_of
+
+if TYPE_CHECKING:
+    from strata.closure.python.bytecode import Compiler
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
@@ -26,7 +28,7 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     with tempfile.TemporaryDirectory(dir=".", prefix="scratch-") as scratch:
         folder = Path(scratch)
         interpreter = spec["interpreter"]
-        compiler = Compiler(Path(interpreter), spec["python"], folder) if interpreter else None
+        compiler = _compiler(Path(interpreter), spec["python"], folder) if interpreter else None
         context = ReaderContext(
             folder,
             spec["uid"],
@@ -43,6 +45,13 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         entries, matched = apply_rules(entries, parse_rules(spec["owners"]))
         blob = write_layer(entries, out / "blob", Compression(spec["compression"]), spec["mtime"])
     write_results(out, blob, read, matched)
+
+
+def _compiler(archive: Path, python: str, scratch: Path) -> "Compiler":
+    # Only layers with Python code pay for the import.
+    from strata.closure.python.bytecode import Compiler
+
+    return Compiler(archive, python, scratch)
 
 
 def merged(owned: Iterable[Tuple[str, Iterable[Entry]]]) -> List[Entry]:

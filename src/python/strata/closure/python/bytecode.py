@@ -19,9 +19,11 @@ from strata.errors import StrataError
 
 _BYTECODE = re.compile(r"(.*/)?__pycache__/([^/]+)\.cpython-\d+\.pyc")
 
-# Runs in the image's interpreter, with what python3.N-minimal has of the standard library.
+# Runs in the image's interpreter, with what python3.N-minimal has of the standard library. What is
+# imported here is part of the layers' bytes, as said above. Collecting garbage would find none.
 _COMPILER = r"""
-import py_compile, sys, warnings
+import gc, py_compile, sys, warnings
+gc.disable()
 warnings.simplefilter("ignore")
 words = iter(sys.stdin.buffer.read().decode().split("\0"))
 for source, target, name in zip(words, words, words):
@@ -32,6 +34,14 @@ for source, target, name in zip(words, words, words):
         # Templates and files for other Python versions lie about in wheels; pip skips them too.
         pass
 """
+# The sources of all that the program above imports.
+_IMPORTED = (
+    _COMPILER
+    + r"""
+print(*sorted(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)),
+      sep="\0", end="")
+"""
+)
 
 
 def source_of(path: str) -> str:
@@ -41,11 +51,12 @@ def source_of(path: str) -> str:
 
 
 class Compiler:
-    """The image's interpreter, packed at ``archive`` (see ``strata.commands.interpreter``)."""
+    """The image's interpreter, packed at ``archive`` (see ``strata.commands.interpreter``), which
+    is unpacked in ``scratch``."""
 
     def __init__(self, archive: Path, python: str, scratch: Path) -> None:
-        self._root = (scratch / "interpreter").resolve()
-        _unpack(archive, self._root)
+        self.root = (scratch / "interpreter").resolve()
+        _unpack(archive, self.root)
         self._python = python
         self._scratch = scratch
         self._tag = f"cpython-{python.replace('.', '')}"
@@ -69,34 +80,43 @@ class Compiler:
             jobs.append((source, str(targets[path]), f"/{entry.path}"))
         if not jobs:
             return []
-        self._run(jobs, name)
+        self._run(_COMPILER, "\0".join(word for job in jobs for word in job), name)
         return [
             Entry(path, EntryType.FILE, 0o644, content=FileRange(file, file.stat().st_size))
             for path, file in targets.items()
             if file.exists()
         ]
 
-    def _run(self, jobs: Sequence[Sequence[str]], name: str) -> None:
-        loaders = sorted((self._root / "usr/lib").glob("*/ld-linux-*.so.*"))
+    def own_modules(self, name: str) -> List[str]:
+        """The paths, in the image, of the sources that are imported to compile anything.
+
+        Raises StrataError if the interpreter does not run here.
+        """
+        output = self._run(_IMPORTED, "", name).decode()
+        files = (Path(file).resolve() for file in output.split("\0") if file.endswith(".py"))
+        return [file.relative_to(self.root).as_posix() for file in files]
+
+    def _run(self, program: str, words: str, name: str) -> bytes:
+        loaders = sorted((self.root / "usr/lib").glob("*/ld-linux-*.so.*"))
         if not loaders:
             raise StrataError(
                 f"{name}: bytecode cannot be compiled, because the image's packages hold no "
                 "dynamic loader (libc6); add it to debian_packages, or set bytecode=False"
             )
-        libraries = [str(loaders[0].parent), str(self._root / "usr/lib")]
+        libraries = [str(loaders[0].parent), str(self.root / "usr/lib")]
         process = subprocess.run(
             [
                 str(loaders[0]),
                 "--library-path",
                 ":".join(libraries),
-                str(self._root / f"usr/bin/python{self._python}"),
+                str(self.root / f"usr/bin/python{self._python}"),
                 "-sSBc",
-                _COMPILER,
+                program,
             ],
-            input="\0".join(word for job in jobs for word in job).encode(),
+            input=words.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"PYTHONHOME": str(self._root / "usr"), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+            env={"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
             check=False,
         )
         if process.returncode:
@@ -105,6 +125,7 @@ class Compiler:
                 f"{name}: the image's python{self._python} could not compile bytecode here (exit "
                 f"code {process.returncode}): {output}\nSet bytecode=False on the layered_image."
             )
+        return process.stdout
 
 
 def _unpack(archive: Path, root: Path) -> None:
