@@ -109,8 +109,8 @@ class LayeredImageContentsField(SpecialCasedDependencies):
     help = softwrap(
         """
         Addresses of what goes into the image, with everything they need at run time: `pex_binary`,
-        `debian_packages`, the `image_…` helper targets, `files`, `resources`, and any other target
-        that `package` can build. For example `contents=[":server", ":os"]`.
+        `debian_packages`, the `image_…` helper targets, `files`, `resources`, `shell_sources`, and
+        any other target that `package` can build. For example `contents=[":server", ":os"]`.
         """
     )
 

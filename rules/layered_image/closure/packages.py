@@ -1,8 +1,8 @@
 """The provider for everything else that ``package`` can build, and for loose files.
 
 What a target packages lies in the store and is linked below the applications folder, under the
-target's name; ``files`` are linked at the paths that they have in the repository, and
-``resources`` at those below their source root.
+target's name. ``files``, ``resources`` and shell scripts lie at the paths that they have in the
+repository.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pants.backend.shell.target_types import ShellSourceField
 from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.core.target_types import FileSourceField, ResourceSourceField
 from pants.core.util_rules.source_files import SourceFilesRequest
@@ -35,6 +36,8 @@ from layered_image.engine import (
 )
 from strata.model import ImageObject
 
+_LOOSE = (FileSourceField, ResourceSourceField, ShellSourceField)
+
 
 @dataclass(frozen=True)
 class ProvideSourceRequest(ProvideObjectsRequest):
@@ -42,7 +45,7 @@ class ProvideSourceRequest(ProvideObjectsRequest):
 
     @classmethod
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
-        return target.has_field(FileSourceField) or target.has_field(ResourceSourceField)
+        return any(target.has_field(field) for field in _LOOSE)
 
 
 @rule(desc="Find a loose file", level=LogLevel.DEBUG)

@@ -7,11 +7,11 @@ import json
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import List
 
 import pytest
 
 from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.roots import in_root, unpack
 from end_to_end.runtimes import run
 from end_to_end.tools import require, require_root
 
@@ -21,32 +21,6 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> PantsCheckout:
     checkout = PantsCheckout(tmp_path_factory.mktemp("examples") / "checkout")
     checkout.run("package", "examples::")
     return checkout
-
-
-def unpack(archive: Path, folder: Path) -> Path:
-    """The image's root, unpacked layer by layer by GNU tar."""
-    layout = folder / "layout"
-    layout.mkdir()
-    run("tar", "-xf", str(archive), "-C", str(layout))
-    (manifest,) = json.loads((layout / "manifest.json").read_text())
-    root = folder / "root"
-    root.mkdir()
-    for layer in manifest["Layers"]:
-        run("tar", "--numeric-owner", "-xf", str(layout / layer), "-C", str(root))
-    return root
-
-
-def in_root(root: Path, *command: str) -> List[str]:
-    process = subprocess.run(
-        ["chroot", str(root), *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout
-    return process.stdout.splitlines()
 
 
 def test_distribution(examples: PantsCheckout, tmp_path: Path) -> None:
