@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.pants_checkout import PantsCheckout, sha256
 from end_to_end.tools import require, unavailable
 
 _BUILD = """
@@ -31,6 +31,8 @@ layered_image(
 )
 """
 _LARGEST = 4_000_000
+#: The oldest that is supported, the demo's own, and a new one.
+_VERSIONS = ("3.9", "3.11", "3.13")
 _PROCESSORS = ("Nehalem", "Haswell", "max")
 
 
@@ -84,7 +86,9 @@ def layer_again(sandbox: Path, out: Path, *python: str) -> Dict[str, Any]:
 def interpreters() -> Dict[str, str]:
     """One CPython for each minor version that the engine supports, by version."""
     candidates = [
+        # Beside the one that runs this test: as pyenv and as uv lay them out.
         *Path(sys.base_prefix).parent.glob("3.*/bin/python3.*"),
+        *Path(sys.base_prefix).parent.glob("cpython-3.*/bin/python3.*"),
         *Path("/usr/bin").glob("python3.*"),
         *Path("/usr/local/bin").glob("python3.*"),
     ]
@@ -98,12 +102,32 @@ def interpreters() -> Dict[str, str]:
 
 def test_every_python_makes_the_same_layers(sandboxes: List[Path], tmp_path: Path) -> None:
     found = interpreters()
-    if len(found) < 2:
-        unavailable(f"needs CPythons of several versions, found {sorted(found)}")
+    missing = [version for version in _VERSIONS if version not in found]
+    if missing:
+        unavailable(f"needs CPython {', '.join(missing)}")
     for sandbox in sandboxes:
         for version, python in found.items():
             again = layer_again(sandbox, tmp_path / "out", python)
             assert again == _read(sandbox, "layer.json"), (version, sandbox)
+
+
+@pytest.mark.parametrize("version", _VERSIONS)
+def test_image_is_equal_whichever_python_runs_the_engine(
+    built: PantsCheckout, checkout: PantsCheckout, tmp_path: Path, version: str
+) -> None:
+    """All of a build, not only its layers: the option says where the engine's Python is."""
+    found = interpreters()
+    if version not in found:
+        unavailable(f"needs CPython {version}")
+    folder = tmp_path / "python"
+    folder.mkdir()
+    # No link: a Python that is started by one looks for its library where the link is.
+    program = folder / "python3"
+    program.write_text(f'#!/bin/sh\nexec "{found[version]}" "$@"\n')
+    program.chmod(0o755)
+    checkout.run("package", "app:image", f"--layered-images-python-search-path=['{folder}']")
+    assert sha256(checkout.archive("app/image")) == sha256(built.archive("app/image"))
+    assert checkout.report("app/image") == built.report("app/image")
 
 
 @pytest.mark.parametrize("processor", _PROCESSORS)

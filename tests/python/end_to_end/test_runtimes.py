@@ -94,6 +94,15 @@ def test_skopeo_reads_it_as_both_kinds_of_archive(built: PantsCheckout, tmp_path
     for kind in ("oci-archive", "docker-archive"):
         target = f"dir:{tmp_path / kind}"
         run("skopeo", "copy", "--insecure-policy", f"{kind}:{archive}", target)
+    copied = json.loads((tmp_path / "oci-archive/manifest.json").read_text())
+    assert [layer["digest"] for layer in copied["layers"]] == [
+        layer["digest"] for layer in report["layers"]
+    ]
+    # What a docker archive's reader sees of compressed layers is what is in them.
+    copied = json.loads((tmp_path / "docker-archive/manifest.json").read_text())
+    assert [layer["digest"] for layer in copied["layers"]] == [
+        layer["diff_id"] for layer in report["layers"]
+    ]
 
 
 def test_umoci_unpacks_it(built: PantsCheckout, tmp_path: Path) -> None:
