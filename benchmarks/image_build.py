@@ -2,9 +2,11 @@
 
 Run it with a Python that has isal (see ``3rdparty/python/strata.lock``), as root:
 
-    python3 benchmarks/image_build.py --rounds 3 --work /var/tmp
+    python3 benchmarks/image_build.py --rounds 3 --work /var/tmp --python python3.11
 
-Strata and its rivals take turns, so that a busy machine is busy for all of them.
+Strata and its rivals take turns, so that a busy machine is busy for all of them. Rivals start from
+the finished tree; with ``--python`` there are rows with the making of that tree as well, from the
+same wheels and Debian packages that Strata starts from.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
 import measure
+from inputs import Inputs
 from repository import CHECKOUT, Repository
 from rivals import RIVALS, Rival
 
@@ -83,29 +86,6 @@ def touch_code(context: Path) -> None:
     path.write_text(path.read_text() + "# edited\n")
 
 
-class TreeFromWheels:
-    """What a Dockerfile does before rivals have anything to pack: pip installs the wheels.
-
-    The wheels are downloaded before; installing them, with bytecode, is what is measured.
-    """
-
-    def __init__(self, python: str, work: Path) -> None:
-        self._python = python
-        self._wheels = work / "wheels"
-        self._target = work / "installed"
-        lock = str(CHECKOUT / "benchmarks/wheels.lock")
-        command = [python, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-        command += ["--only-binary=:all:", "-r", lock, "-d", str(self._wheels)]
-        subprocess.run(command, check=True)
-
-    def install(self) -> measure.Sample:
-        shutil.rmtree(self._target, ignore_errors=True)
-        command = [self._python, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
-        command += ["--root-user-action=ignore", "--target", str(self._target)]
-        command += sorted(str(path) for path in self._wheels.iterdir())
-        return measure.run(command, self._wheels)
-
-
 def largest_layer(repository: Repository, work: Path) -> Tuple[measure.Sample, int]:
     """The layer process of the largest layer, run again by itself; and the layer's size."""
     kept = work / "kept"
@@ -121,24 +101,27 @@ def largest_layer(repository: Repository, work: Path) -> Tuple[measure.Sample, i
             size = json.loads((sandbox / "layer.json").read_text())["uncompressed_size"]
             found.append((size, str(sandbox)))
     size, sandbox_path = max(found)
-    command = ["/usr/bin/python3", "-IB", "engine", "layer", "spec.json", "out"]
+    command = ["/usr/bin/python3", "-ISB", "engine/__main__.py", "layer", "spec.json", "out"]
     return measure.run(command, Path(sandbox_path), {"LC_ALL": "C.UTF-8"}), size
 
 
 _WRITE = """
-import sys, time
+import os, sys
 from pathlib import Path
 from strata.archive.compression import Compression
-from strata.archive.entry import Entry, EntryType, FileRange, symlink
+from strata.archive.entry import Entry, FileRange, symlink
 from strata.archive.writer import write_layer
-root = Path(sys.argv[1])
 entries = []
-for path in root.rglob("*"):
-    name = path.relative_to(root).as_posix()
-    if path.is_symlink():
-        entries.append(symlink(name, str(path.readlink())))
-    elif path.is_file():
-        entries.append(Entry(name, content=FileRange(path, path.stat().st_size)))
+def walk(folder, prefix):
+    for item in os.scandir(folder):
+        name = prefix + item.name
+        if item.is_symlink():
+            entries.append(symlink(name, os.readlink(item.path)))
+        elif item.is_dir():
+            walk(item.path, name + "/")
+        else:
+            entries.append(Entry(name, content=FileRange(item.path, item.stat().st_size)))
+walk(sys.argv[1], "")
 print(write_layer(entries, Path(sys.argv[2]), Compression.GZIP, 1))
 """
 
@@ -173,17 +156,21 @@ def measure_all(arguments: argparse.Namespace, work: Path) -> Tuple[_Results, Di
                 continue
             rivals.append(kind(context, work / key))
         scenarios = strata_scenarios(repository)
-        tree = TreeFromWheels(arguments.python, work) if arguments.python else None
+        inputs = Inputs(arguments.python, work / "inputs") if arguments.python else None
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
             for scenario, action in scenarios.items():
                 results["strata", scenario].append(action())
-            if tree is not None:
-                results["pip install, for rivals", "cold"].append(tree.install())
+            made = inputs.make_tree() if inputs else None
+            if made is not None:
+                results["dpkg-deb and pip install, for rivals", "cold"].append(made)
             for rival in rivals:
-                results[rival.name, "cold"].append(rival.build(cold=True))
+                built = rival.build(cold=True)
+                results[rival.name, "cold"].append(built)
                 if rival.name.startswith(("floor", "tarfile")):
                     continue
+                if made is not None:
+                    results[rival.name, "cold, end to end"].append(made + built)
                 touch_code(context)
                 results[rival.name, "one-line edit"].append(rival.build(cold=False))
             results["strata's layer writer", "cold"].append(write_one_layer(context, work))
@@ -201,7 +188,7 @@ def table(results: _Results) -> str:
     lines = ["| tool | scenario | seconds | × strata | CPU seconds |", "|---|---|---|---|---|"]
     for (tool, scenario), samples in results.items():
         wall = measure.median(samples, lambda s: s.wall)
-        ours = measure.median(results["strata", scenario], lambda s: s.wall)
+        ours = measure.median(results["strata", scenario.partition(",")[0]], lambda s: s.wall)
         cpu = measure.median(samples, lambda s: s.cpu)
         lines.append(f"| {tool} | {scenario} | {wall:.2f} | {wall / ours:.2f} | {cpu:.2f} |")
     return "\n".join(lines)
@@ -220,7 +207,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS))
-    parser.add_argument("--python", help="a CPython 3.11 with pip, to make rivals' tree with")
+    parser.add_argument(
+        "--python", help="a CPython 3.11 with pip: adds what it takes to make rivals' tree"
+    )
     parser.add_argument("--form", choices=["oci", "tar"], default="oci")
     parser.add_argument("--no-bytecode", action="store_true")
     parser.add_argument("--work", type=Path, help="a folder on a disk with 10 GB to spare")

@@ -21,6 +21,10 @@ class Sample:
     cpu: float
     memory: int
 
+    def __add__(self, later: "Sample") -> "Sample":
+        """One after the other."""
+        return Sample(self.wall + later.wall, self.cpu + later.cpu, max(self.memory, later.memory))
+
 
 def run(
     command: Sequence[str],

@@ -1,4 +1,8 @@
-"""Other ways to make an image of the same tree: the wheels and packages, and the code on top."""
+"""Other ways to make an image of the same tree: the wheels and packages, and the code on top.
+
+They are given that tree finished. What it takes to make it from wheels and packages, which Strata's
+times include, is in ``inputs.py``.
+"""
 
 from __future__ import annotations
 
