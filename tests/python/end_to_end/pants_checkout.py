@@ -23,6 +23,7 @@ _COPIED = (
     "rules",
     "src",
     "BUILD",
+    "LICENSE",
     "pants",
     "pants.toml",
     "pyproject.toml",
@@ -92,7 +93,7 @@ class PantsCheckout:
             process = subprocess.run(
                 [*prefix, str(self.root / "pants"), *arguments],
                 cwd=self.root,
-                env=self._environment(environment or {}),
+                env=self.environment(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -110,18 +111,14 @@ class PantsCheckout:
         process = subprocess.run(
             [str(self.root / "pants"), *arguments],
             cwd=self.root,
-            env=self._environment(environment),
+            env=self.environment(environment),
             stdout=subprocess.PIPE,
             check=True,
         )
         return process.stdout
 
-    @property
-    def environment(self) -> Dict[str, str]:
-        """What a command in this checkout runs with."""
-        return self._environment({})
-
-    def _environment(self, changes: Mapping[str, str]) -> Dict[str, str]:
+    def environment(self, changes: Mapping[str, str]) -> Dict[str, str]:
+        """What Pants and the programs around it run with; ``changes`` come on top."""
         environment = dict(os.environ)
         environment.update(
             PANTS_PANTSD=str(self._daemon),

@@ -42,7 +42,7 @@ class Engine:
         writer = subprocess.Popen(
             [str(checkout.root / "pants"), "run", *arguments],
             cwd=checkout.root,
-            env=checkout.environment,
+            env=checkout.environment({}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )

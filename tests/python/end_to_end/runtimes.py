@@ -215,8 +215,12 @@ class Docker:
             time.sleep(0.2)
 
     @property
+    def host(self) -> str:
+        return f"unix://{self._socket}"
+
+    @property
     def client(self) -> List[str]:
-        return ["docker", f"--host=unix://{self._socket}"]
+        return ["docker", f"--host={self.host}"]
 
     @property
     def environment(self) -> Dict[str, str]:

@@ -496,7 +496,7 @@ def test_cancelled_stream_leaves_nothing_behind(repository: PantsCheckout) -> No
     writer = subprocess.Popen(
         [str(repository.root / "pants"), "run", f"{FOLDER}:layered"],
         cwd=repository.root,
-        env=repository.environment,
+        env=repository.environment({}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -76,7 +76,7 @@ def test_builds_at_the_same_time(repository: PantsCheckout, tmp_path: Path) -> N
         subprocess.Popen(
             [str(other.root / "pants"), "package", f"{FOLDER}:base"],
             cwd=other.root,
-            env=other.environment,
+            env=other.environment({}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

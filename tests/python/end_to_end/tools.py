@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Optional
 
 import pytest
 
@@ -13,10 +14,14 @@ def require(*programs: str) -> None:
 
     Continuous integration sets STRATA_REQUIRE_TOOLS: there a missing program is a failure.
     """
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = [program for program in programs if shutil.which(program, path=path) is None]
+    missing = [program for program in programs if find(program) is None]
     if missing:
         unavailable(f"needs {', '.join(missing)}")
+
+
+def find(program: str) -> Optional[str]:
+    """Its path; ordinary users have no system programs on theirs."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def require_root() -> None:
