@@ -13,6 +13,7 @@ from pants.engine.target import (
 from pants.util.strutil import softwrap
 
 from layered_image.engine import EnvironmentField
+from layered_image.publish_target_types import PUBLISH_FIELDS
 from layered_image.target_types import (
     ImageNameField,
     LayeredImageArchiveCompressionField,
@@ -52,6 +53,8 @@ class ImageIndexImagesField(SpecialCasedDependencies):
         Addresses of `layered_image` targets, each for other platforms. Their own names and tags do
         not count. The first is the one that a Docker engine without containerd's image store gets
         from the archive.
+
+        Example: `images=[":image-amd64", ":image-arm64"]`
         """
     )
 
@@ -66,6 +69,7 @@ class ImageIndexTarget(Target):
         LayeredImageTagsField,
         LayeredImageFormatsField,
         LayeredImageArchiveCompressionField,
+        *PUBLISH_FIELDS,
         OutputPathField,
     )
     help = softwrap(

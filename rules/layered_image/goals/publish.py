@@ -1,4 +1,4 @@
-"""``publish`` for ``layered_image``: into registries, without what they have already."""
+"""``publish`` for images and indexes: into registries, without what they have already."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
     ImageNameField,
     LayeredImageBaseField,
-    LayeredImageContentsField,
 )
 from strata.errors import StrataError
 
@@ -58,7 +57,7 @@ class PublishLayeredImageRequest(PublishRequest):
 @dataclass(frozen=True)
 class PublishLayeredImageFieldSet(PublishFieldSet):
     publish_request_type = PublishLayeredImageRequest
-    required_fields = (LayeredImageContentsField, ImageRegistriesField)
+    required_fields = (ImageNameField, ImageRegistriesField)
 
     registries: ImageRegistriesField
     repositories: ImageRepositoriesField
@@ -174,9 +173,11 @@ async def publish_layered_image(
         )
     # A base's repository has what this image shares with it, if it was published.
     below: List[Destination] = []
-    base: Optional[Target] = target
+    base: Optional[Target] = target if target.has_field(LayeredImageBaseField) else None
     while base is not None and base[LayeredImageBaseField].value is not None:
-        resolved = await find_base_target(BaseTargetRequest(base), **implicitly())
+        resolved = await find_base_target(
+            BaseTargetRequest(base, image.images[0].platform), **implicitly()
+        )
         base = resolved.target if resolved.target.has_field(LayeredImageBaseField) else None
         if base is not None:
             below += destinations_of(base, options, (), "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from strata.elf import ELF_MACHINES
 from strata.errors import StrataError
-from strata.namespace.isolation import exit_code, fork_child
+from strata.namespace.processes import exit_code, fork_child
 from strata.platforms import Platform
 
 _EXIT_CODE = 42
