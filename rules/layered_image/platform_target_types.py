@@ -19,8 +19,8 @@ class LayeredImageArchitectureField(StringField):
     valid_choices = tuple(sorted(MACHINES))
     help = softwrap(
         """
-        The image's CPU architecture, as Go's GOARCH names it: `architecture="arm64"`. With `architectures` it
-        has no meaning.
+        The image's CPU architecture, as Go's GOARCH names it: `architecture="arm64"`. With
+        `architectures` it has no meaning.
         """
     )
 
