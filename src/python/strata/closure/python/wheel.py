@@ -116,7 +116,7 @@ def _is_dropped(path: str, info: str) -> bool:
     top, _, rest = path.partition("/")
     if top == info and rest in _INSTALLER_FILES:
         return True
-    return top.endswith(".pex-info") or "__pycache__/" in path
+    return top.endswith(".pex-info") or "__pycache__" in path.split("/")
 
 
 def _has_schemes(files: Sequence[ManifestFile], source: Path) -> bool:

@@ -71,6 +71,8 @@ def manifest(folder: Path) -> List[ManifestFile]:
                     os.access(path, os.X_OK),
                 )
             )
+        elif not any(path.iterdir()):
+            found.append(ManifestFile(path.relative_to(folder).as_posix()))
     return found
 
 
@@ -166,6 +168,8 @@ def test_what_other_installers_leave_behind_makes_no_difference(
     (other / "demo_pkg-1.0.pex-info" / "original-whl-info.json").write_text("{}")
     (other / "demo" / "__pycache__").mkdir()
     (other / "demo" / "__pycache__" / "__init__.cpython-39.pyc").write_bytes(b"x")
+    # Newer versions of Pex remove a wheel's own bytecode, and leave its folder.
+    (other / "__pycache__").mkdir()
     (other / ".layout.json").write_text('{"stash_dir": ".prefix", "other": 1}')
     script = other / ".prefix" / "bin" / "demo"
     script.write_text("#!python\n# another body\n")
