@@ -6,13 +6,13 @@ import json
 import logging
 from enum import Enum
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 from pants.core.util_rules.distdir import DistDir
 from pants.engine.console import Console
 from pants.engine.fs import CreateDigest, FileContent, Workspace
 from pants.engine.goal import Goal, GoalSubsystem, LineOriented
-from pants.engine.target import Targets
+from pants.engine.target import AllTargets, Target, Targets
 from pants.option.option_types import BoolOption, EnumOption, IntOption
 from pants.util.strutil import softwrap
 
@@ -35,8 +35,10 @@ class LayersSubsystem(LineOriented, GoalSubsystem):
     help = softwrap(
         """
         Show the layers of `layered_image` targets: sizes, members, why they are together, which
-        other images of the given ones share them (`layers ::` compares all), and what changed since
-        the reports that `package` wrote last.
+        other images share them, and what changed since the reports that `package` wrote last.
+
+        Other images are those that are given, as they are now, and the rest of the repository, as
+        `package` wrote them last: `layers app:image`, or `layers ::` for all as they are now.
         """
     )
 
@@ -63,6 +65,7 @@ class Layers(Goal):
 @goal_rule
 async def show_layers(
     targets: Targets,
+    all_targets: AllTargets,
     console: Console,
     subsystem: LayersSubsystem,
     dist: DistDir,
@@ -75,32 +78,42 @@ async def show_layers(
     built = await concurrently(
         build_layered_image(BuildImageRequest(image), **implicitly()) for image in images
     )
-    paths = {
-        image.address.spec: LayeredImageFieldSet.create(image).output_path.value_or_default(
-            file_ending="json"
-        )
-        for image in images
-    }
-    before: Dict[str, Any] = {}
-    for address, name in paths.items():
-        # `dist` is no input of any build: a goal may look at what the last one left there.
-        path = Path(dist.relpath) / name
-        if path.is_file():
-            before[address] = json.loads(path.read_text(encoding="utf-8"))
+    before = _last_reports(images, dist)
+    given = {image.address for image in images}
+    others = [
+        target
+        for target in all_targets
+        if LayeredImageFieldSet.is_applicable(target) and target.address not in given
+    ]
     reports = {item.address.spec: json.loads(item.report) for item in built}
-    described = describe_images(reports, before)
+    described = describe_images(reports, before, _last_reports(others, dist))
     with subsystem.line_oriented(console) as print_line:
         if subsystem.format is LayersFormat.JSON:
             print_line(json.dumps(described, indent=2, ensure_ascii=False))
         else:
             print_line(render_table(described, subsystem.width))
     if subsystem.html:
-        only = next(iter(paths.values()))[: -len(".json")] + "." if len(paths) == 1 else ""
+        only = _report_path(images[0])[: -len("json")] if len(images) == 1 else ""
         page = FileContent(f"{only}layers.html", render_page(described, before).encode())
         digest = await create_digest(CreateDigest([page]))
         workspace.write_digest(digest, path_prefix=str(dist.relpath))
         logger.info(f"Wrote {dist.relpath / page.path}")
     return Layers(exit_code=0)
+
+
+def _report_path(image: Target) -> str:
+    return LayeredImageFieldSet.create(image).output_path.value_or_default(file_ending="json")
+
+
+def _last_reports(images: Iterable[Target], dist: DistDir) -> Dict[str, Any]:
+    """What `package` wrote last, by address, for those of ``images`` that it wrote."""
+    found: Dict[str, Any] = {}
+    for image in images:
+        # `dist` is no input of any build: a goal may look at what the last one left there.
+        path = Path(dist.relpath) / _report_path(image)
+        if path.is_file():
+            found[image.address.spec] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def rules():

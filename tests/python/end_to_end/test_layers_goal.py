@@ -28,11 +28,16 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     checkout = PantsCheckout(tmp_path_factory.mktemp("layers") / "checkout")
-    checkout.run("package", "app:image")
+    checkout.run("package", "app:image", "app:batch-image")
     report = checkout.report("app/image")
+    # As if it had never been built.
+    last_batch = checkout.root / "dist/app/batch-image.json"
+    text = last_batch.read_text()
+    last_batch.unlink()
     checkout.replace("app/batch/main.py", "usage: batch FILE...", "usage: batch FILE ...")
     images = json.loads(checkout.stream("layers", "--format=json", "--html", "app::"))
     checkout.replace("app/web/application.py", "_MAX_BODY = 32 << 20", "_MAX_BODY = 35 << 20")
+    last_batch.write_text(text)
     table = checkout.stream("layers", "--width=100", "--html", "app:image").decode()
     dist = checkout.root / "dist"
     return Runs(report, images, dist / "layers.html", table, dist / "app/image.layers.html")
@@ -52,6 +57,11 @@ def test_layers_of_two_images(runs: Runs) -> None:
 def test_table(runs: Runs) -> None:
     assert "* changed since the last build: 1, " in runs.table
     assert max(len(line) for line in runs.table.splitlines()) <= 100
+    # The other image was not given, and its last report says what it shares.
+    (numpy,) = (line for line in runs.table.splitlines() if "python:numpy" in line)
+    assert numpy.endswith("app:batch-image")
+    (code,) = (line for line in runs.table.splitlines() if "customisation" in line)
+    assert code.endswith("-")
 
 
 def test_no_images_no_layers(checkout: PantsCheckout) -> None:

@@ -13,14 +13,16 @@ _DIGEST_SHOWN = 12
 def describe_images(
     reports: Mapping[str, Mapping[str, Any]],
     before: Mapping[str, Mapping[str, Any]],
+    others: Mapping[str, Mapping[str, Any]] = {},
 ) -> Dict[str, Any]:
     """The reports of ``reports``, by address, with two more facts about each layer.
 
-    ``shared_with`` lists the other images that have the layer. ``changed`` says whether the image's
-    report in ``before`` lacks it, and is None where there is no such report.
+    ``shared_with`` lists the other images that have the layer, of these and of ``others``.
+    ``changed`` says whether the image's report in ``before`` lacks it, and is None where there is
+    no such report.
     """
     owners: Dict[str, List[str]] = {}
-    for address, report in sorted(reports.items()):
+    for address, report in sorted({**others, **reports}.items()):
         for digest in _digests(report):
             owners.setdefault(digest, []).append(address)
     result = {}

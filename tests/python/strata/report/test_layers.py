@@ -59,3 +59,10 @@ def test_table_fits(width: int) -> None:
     text = render_table(describe_images({"a" * 30: image, "b" * 30: image}, {}), width)
     rows = [line for line in text.splitlines() if line.lstrip().startswith("1")]
     assert rows and all(len(row) <= width for row in rows)
+
+
+def test_images_that_were_not_given_share_too() -> None:
+    others = {"c:image": report(layer(5, "source:b")), "a:image": report(layer(5, "an old one"))}
+    described = describe_images(REPORTS, {}, others)
+    assert list(described) == ["a:image", "b:image"]
+    assert described["b:image"]["layers"][1]["shared_with"] == ["c:image"]
