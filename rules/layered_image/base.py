@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Iterable, Optional
+from dataclasses import dataclass, field
+from typing import Iterable, Optional, Tuple
 
 from pants.core.util_rules.source_files import SourceFilesRequest
 from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
@@ -27,8 +27,9 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.strata_process import StrataRequest, run_strata
 from layered_image.target_types import LayeredImageArchitectureField, LayeredImageBaseField
-from strata.oci.base import BaseImage
+from strata.oci.base import BaseImage, blob_path
 from strata.oci.image import ImageLayer
+from strata.oci.root import ImageRoot
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,30 @@ class BaseArchiveRequest:
 @dataclass(frozen=True)
 class LoadedBase:
     """``blobs`` holds at least the layers, at their paths in a layout. ``metadata`` is JSON text
-    with the image's ``config`` and ``layers``, ``top`` says what lies at the image's root
-    (``strata.commands.base``)."""
+    with the image's ``config`` and ``layers`` (``strata.commands.base``).
+
+    ``held`` are the objects in the layers by name, with what tells whether another image would
+    build the same; ``listings`` hold ``listings.json`` with their paths. An archive has neither.
+    """
 
     blobs: Digest
     metadata: str
-    top: FrozenDict
+    held: FrozenDict = field(default_factory=FrozenDict)
+    listings: Tuple[Digest, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScanBaseRequest:
+    image: Address
+    base: LoadedBase
+
+
+@dataclass(frozen=True)
+class BaseRoot:
+    """``digest`` holds ``root.json``, and ``text`` is its content (``strata.oci.root``)."""
+
+    digest: Digest
+    text: str
 
 
 @rule(desc="Find a base image", level=LogLevel.DEBUG)
@@ -113,21 +132,39 @@ async def load_base_archive(request: BaseArchiveRequest) -> LoadedBase:
         raise LayeredImageError(request.address, result.error, LayeredImageBaseField.alias)
     described = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["base.json"])))
     contents = await get_digest_contents(described)
-    text = contents[0].content.decode()
-    return LoadedBase(result.digest, text, FrozenDict(json.loads(text)["top"]))
+    return LoadedBase(result.digest, contents[0].content.decode())
 
 
-def checked_base(
-    image: Target, loaded: Optional[LoadedBase], entries: Iterable[RootEntry]
-) -> BaseImage:
-    """What ``image`` builds on; nothing if ``loaded`` is None. ``entries`` are its declared ones.
+@rule(desc="Look into a base image", level=LogLevel.DEBUG)
+async def scan_base(request: ScanBaseRequest) -> BaseRoot:
+    """Keyed by the base's layers, so all images on one base share it."""
+    layers = json.loads(request.base.metadata)["layers"]
+    paths = [blob_path(layer["digest"]) for layer in layers]
+    blobs = await digest_subset_to_digest(DigestSubset(request.base.blobs, PathGlobs(paths)))
+    spec = {"origin": "the base image", "layers": paths}
+    compressions = [layer["media_type"].rpartition("+")[2] for layer in layers]
+    result = await run_strata(
+        StrataRequest(
+            command="scan",
+            spec=json.dumps(spec, sort_keys=True),
+            description=f"Look into {len(paths)} layers of a base image",
+            input_digest=blobs,
+            output_files=("root.json",),
+            compression="zstd" if "zstd" in compressions else "none",
+        ),
+        **implicitly(),
+    )
+    if result.error:
+        raise LayeredImageError(request.image, result.error, LayeredImageBaseField.alias)
+    contents = await get_digest_contents(result.digest)
+    return BaseRoot(result.digest, contents[0].content.decode())
 
-    Raises LayeredImageError for a base that the image cannot lie on.
-    """
-    if loaded is None:
-        return BaseImage({}, ())
+
+def check_root(image: Target, root: ImageRoot, entries: Iterable[RootEntry]) -> None:
+    """``entries`` are what ``image`` declares. Raises LayeredImageError for a link where the base
+    has a folder: the link would hide what is in it."""
     for entry in entries:
-        if entry.type == "symlink" and loaded.top.get(entry.path) == "directory":
+        if entry.type == "symlink" and root.top.get(entry.path) == "directory":
             raise LayeredImageError(
                 image.address,
                 f"the base image has a folder at /{entry.path}, where this image needs a link to "
@@ -135,6 +172,15 @@ def checked_base(
                 "without the packages that this image brings",
                 LayeredImageBaseField.alias,
             )
+
+
+def checked_base(image: Target, loaded: Optional[LoadedBase]) -> BaseImage:
+    """What ``image`` builds on; nothing if ``loaded`` is None.
+
+    Raises LayeredImageError for a base of another architecture.
+    """
+    if loaded is None:
+        return BaseImage({}, ())
     data = json.loads(loaded.metadata)
     architecture = image[LayeredImageArchitectureField].value
     if data["config"].get("architecture", architecture) != architecture:

@@ -12,7 +12,12 @@ from layered_image.engine import EnvironmentField
 class MergedImagesField(SpecialCasedDependencies):
     alias = "images"
     required = True
-    help = "Addresses of the `layered_image` targets that go into one archive."
+    help = softwrap(
+        """
+        Addresses of the `layered_image` targets that go into one archive:
+        `images=[":image", ":batch-image"]`.
+        """
+    )
 
 
 class MergedImagesTarget(Target):
@@ -30,7 +35,7 @@ class MergedImagesTarget(Target):
 class ImageRootImageField(StringField):
     alias = "image"
     required = True
-    help = "The address of the `layered_image`."
+    help = 'The address of the `layered_image`: `image=":image"`.'
 
 
 class ImageRootTarget(Target):

@@ -47,11 +47,19 @@ from layered_image.target_types import (
     LayeredImageCompressionField,
     LayeredImageCreatedField,
     LayeredImageTagsField,
+    LayeredImageVariantField,
     thawed,
 )
 from strata.errors import StrataError
 from strata.oci.base import BaseImage, blob_path, merged_config
-from strata.oci.image import Image, ImageLayer, ImageSettings, build_image, parse_timestamp
+from strata.oci.image import (
+    Image,
+    ImageLayer,
+    ImageSettings,
+    build_image,
+    checked_variant,
+    parse_timestamp,
+)
 from strata.report.closure import describe_closure
 
 
@@ -69,13 +77,13 @@ class ImageOnBaseRequest:
 @dataclass(frozen=True)
 class BuiltImage:
     """``layout`` holds the files of an OCI image layout with a docker ``manifest.json``;
-    ``report`` is the JSON text of the image's report, ``metadata`` what an image on top of this
-    one needs to know (``LoadedBase.metadata``)."""
+    ``report`` is the JSON text of the image's report, ``as_base`` what an image on top of this one
+    needs to know."""
 
     address: Address
     layout: Digest
     report: str
-    metadata: str
+    as_base: LoadedBase
     digest: str
     references: Tuple[str, ...]
     layers: int
@@ -86,7 +94,7 @@ class BuiltImage:
 async def build_image_on_base(request: ImageOnBaseRequest) -> BuiltImage:
     target = request.target
     closure = await find_image_closure(ImageClosureRequest(target), **implicitly())
-    base = checked_base(target, request.base, closure.entries)
+    base = checked_base(target, request.base)
     built = await build_image_layers(
         ImageLayersRequest(target, closure, request.base), **implicitly()
     )
@@ -129,7 +137,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> BuiltImage:
         target.address,
         layout,
         json.dumps(report, indent=2, ensure_ascii=False) + "\n",
-        metadata_text,
+        LoadedBase(layout, metadata_text, built.held, built.listings),
         image.digest,
         image.references,
         len(image.layers),
@@ -166,8 +174,9 @@ async def build_layered_image(request: BuildImageRequest) -> BuiltImage:
         break
     image = await build_image_on_base(ImageOnBaseRequest(stack.pop(), base), **implicitly())
     while stack:
-        below = LoadedBase(image.layout, image.metadata, FrozenDict())
-        image = await build_image_on_base(ImageOnBaseRequest(stack.pop(), below), **implicitly())
+        image = await build_image_on_base(
+            ImageOnBaseRequest(stack.pop(), image.as_base), **implicitly()
+        )
     return image
 
 
@@ -190,10 +199,12 @@ def _image(
     layers: Sequence[Tuple[BuiltLayer, str]],
 ) -> Image:
     name: Optional[str] = target[ImageNameField].value
+    architecture = target[LayeredImageArchitectureField].value or ""
     settings = ImageSettings(
         name=name or target.address.target_name,
         tags=tuple(target[LayeredImageTagsField].value or ()),
-        architecture=target[LayeredImageArchitectureField].value or "",
+        architecture=architecture,
+        variant=_variant(target, architecture, base),
         created=created,
         config=merged_config(base.config.get("config") or {}, thawed(config)),
         base_layers=base.layers,
@@ -206,6 +217,14 @@ def _image(
         )
     except StrataError as error:
         raise LayeredImageError(target.address, error, ImageNameField.alias)
+
+
+def _variant(target: Target, architecture: str, base: BaseImage) -> str:
+    field = target[LayeredImageVariantField]
+    try:
+        return checked_variant(architecture, field.value or "") or base.config.get("variant", "")
+    except StrataError as error:
+        raise LayeredImageError(target.address, error, field.alias)
 
 
 def rules():

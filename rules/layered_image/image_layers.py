@@ -6,13 +6,23 @@ import json
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple
 
+from pants.engine.fs import EMPTY_DIGEST, Digest
 from pants.engine.platform import Platform
 from pants.engine.target import Target
+from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
-from layered_image.base import LoadedBase, checked_base
+from layered_image.base import (
+    BaseRoot,
+    LoadedBase,
+    ScanBaseRequest,
+    check_root,
+    checked_base,
+    scan_base,
+)
 from layered_image.clock import ClockRequest, read_clock
 from layered_image.closure.collect import ImageClosure
+from layered_image.closure.debian import MERGED_USR
 from layered_image.closure.provider import ProvidedObject
 from layered_image.command_process import LowerLayer
 from layered_image.command_target_types import has_commands
@@ -20,6 +30,7 @@ from layered_image.commands import CommandsRequest, commands_error, run_commands
 from layered_image.configuration import ConfigurationRequest, configure_packages
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
 from layered_image.errors import LayeredImageError
+from layered_image.held_objects import held_objects, in_base
 from layered_image.layers import (
     BuiltLayer,
     CustomisationRequest,
@@ -37,14 +48,17 @@ from layered_image.target_types import (
     LayeredImageBytecodeField,
     LayeredImageCompressionField,
     LayeredImageGidField,
+    LayeredImageGnameField,
     LayeredImageMtimeField,
     LayeredImageOwnersField,
     LayeredImageUidField,
+    LayeredImageUnameField,
     thawed,
 )
 from strata.layering.plan import PlannedLayer
 from strata.oci.base import BaseImage, blob_path
 from strata.oci.image import parse_timestamp
+from strata.oci.root import ImageRoot
 
 #: Which of Pants' platforms runs programs of which architecture.
 _NATIVE = {"linux_x86_64": "amd64", "linux_arm64": "arm64"}
@@ -65,9 +79,13 @@ class ImageLayersRequest:
 
 @dataclass(frozen=True)
 class ImageLayers:
-    """What an image adds to its base: layers and why each is there, the bottom one first."""
+    """What an image adds to its base: layers and why each is there, the bottom one first.
+
+    ``held`` and ``listings`` are as in ``LoadedBase``, of the base and the image together."""
 
     layers: Tuple[Tuple[BuiltLayer, str], ...]
+    held: FrozenDict
+    listings: Tuple[Digest, ...]
 
 
 @rule(desc="Find out what all layers of an image share", level=LogLevel.DEBUG)
@@ -97,6 +115,8 @@ async def find_layer_settings(request: LayerSettingsRequest, platform: Platform)
         json.dumps(thawed(target[LayeredImageOwnersField].value), sort_keys=True),
         closure.interpreter.minor if closure.interpreter else "",
         interpreter,
+        target[LayeredImageUnameField].value or "",
+        target[LayeredImageGnameField].value or "",
     )
 
 
@@ -104,15 +124,24 @@ async def find_layer_settings(request: LayerSettingsRequest, platform: Platform)
 async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
     target, closure = request.target, request.closure
     address = target.address
-    base = checked_base(target, request.base, closure.entries)
-    plan, links_only = plan_image(target, closure, len(base.layers) + bool(closure.configured))
+    base = checked_base(target, request.base)
+    root = BaseRoot(EMPTY_DIGEST, "")
+    if request.base is not None:
+        root = await scan_base(ScanBaseRequest(address, request.base), **implicitly())
+    links = _links(target, closure, root)
     settings = await find_layer_settings(LayerSettingsRequest(target, closure), **implicitly())
+    own = held_objects(target, closure, settings)
+    borrowed = in_base(own, settings, request.base)
+    plan, links_only = plan_image(
+        target, closure, len(base.layers) + bool(closure.configured), borrowed
+    )
 
     members = layer_members(target, [*plan, *links_only], closure)
     # The largest first: a large layer that starts last is waited for alone.
     order = sorted(range(len(members)), key=lambda index: -_size(members[index]))
     unordered = await concurrently(
-        build_layer(LayerRequest(members[index], settings), **implicitly()) for index in order
+        build_layer(LayerRequest(members[index], settings, links), **implicitly())
+        for index in order
     )
     built = [layer for _, layer in sorted(zip(order, unordered), key=lambda pair: pair[0])]
     for layer in built:
@@ -129,6 +158,10 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
             closure.applications,
             closure.farms,
             closure.entries,
+            root.digest,
+            links,
+            request.base.listings if request.base is not None and borrowed else (),
+            borrowed,
         ),
         **implicitly(),
     )
@@ -159,7 +192,29 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
         if customisation.error:
             raise commands_error(target, customisation.error)
         top_reason = f"{top_reason}, and what the commands changed"
-    return ImageLayers((*layers, (customisation, top_reason)))
+    stored = {name for planned in plan for name in planned.members}
+    below_held = request.base.held if request.base is not None else FrozenDict()
+    return ImageLayers(
+        (*layers, (customisation, top_reason)),
+        FrozenDict({**below_held, **{name: own[name] for name in own if name in stored}}),
+        (
+            *(request.base.listings if request.base is not None else ()),
+            *(layer.listings for layer in built[: len(plan)]),
+        ),
+    )
+
+
+def _links(target: Target, closure: ImageClosure, base: BaseRoot) -> FrozenDict:
+    """Links to folders that what the image places has to follow: the base's, and those into /usr
+    that come with Debian packages."""
+    root = ImageRoot.from_json(json.loads(base.text)) if base.text else ImageRoot()
+    check_root(target, root, closure.entries)
+    own = {
+        entry.path: MERGED_USR[entry.path]
+        for entry in closure.entries
+        if entry.type == "symlink" and entry.target.lstrip("/") == MERGED_USR.get(entry.path)
+    }
+    return FrozenDict({**root.links, **own})
 
 
 def _interpreter_packages(closure: ImageClosure) -> Tuple[ProvidedObject, ...]:

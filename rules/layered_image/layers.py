@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from pants.engine.fs import (
+    EMPTY_DIGEST,
     AddPrefix,
     CreateDigest,
     Digest,
@@ -56,6 +57,8 @@ class LayerSettings:
     owners: str = "[]"
     python: str = ""
     interpreter: Optional[Digest] = None
+    uname: str = ""
+    gname: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,11 @@ class LayerMember:
 
 @dataclass(frozen=True)
 class LayerRequest:
+    """``links`` are the image's links to folders, which files placed below follow."""
+
     members: Tuple[LayerMember, ...]
     settings: LayerSettings
+    links: FrozenDict = field(default_factory=FrozenDict)
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,20 @@ class UnpackedInterpreter:
 
 @dataclass(frozen=True)
 class CustomisationRequest:
+    """``root`` holds what was found in the base image, and nothing without one; ``links`` are as in
+    ``LayerRequest``. ``borrowed`` are objects of the image that lie in the base's layers, and
+    ``base_listings`` has their paths."""
+
     settings: LayerSettings
     listings: Tuple[Digest, ...]
     interpreter: Optional[Interpreter]
     applications: Tuple[ProvidedApplication, ...]
     farms: Tuple[LinkFarm, ...]
     entries: Tuple[RootEntry, ...]
+    root: Digest = EMPTY_DIGEST
+    links: FrozenDict = field(default_factory=FrozenDict)
+    base_listings: Tuple[Digest, ...] = ()
+    borrowed: Tuple[str, ...] = ()
 
 
 @rule(desc="Unpack the image's interpreter", level=LogLevel.DEBUG)
@@ -143,6 +157,10 @@ async def build_layer(request: LayerRequest) -> BuiltLayer:
         "mtime": settings.mtime,
         "uid": settings.uid,
         "gid": settings.gid,
+        "uname": settings.uname,
+        "gname": settings.gname,
+        # Objects in the store need to know nothing of what is around it.
+        "links": dict(request.links) if any(is_placed(m.provided) for m in request.members) else {},
         "owners": json.loads(settings.owners),
         "python": settings.python if is_python else "",
         "interpreter": f"{_INTERPRETER}/{_INTERPRETER}.tar" if compiles else "",
@@ -179,14 +197,20 @@ async def build_customisation(request: CustomisationRequest) -> BuiltLayer:
     settings = request.settings
     placed = await concurrently(
         add_prefix(AddPrefix(listing, f"listings/{index}"))
-        for index, listing in enumerate(request.listings)
+        for index, listing in enumerate((*request.listings, *request.base_listings))
     )
-    inputs = await merge_digests(MergeDigests(placed))
+    listings = [f"listings/{index}/listings.json" for index in range(len(placed))]
+    has_base = request.root != EMPTY_DIGEST
+    inputs = await merge_digests(MergeDigests((*placed, request.root)))
     spec = {
         "compression": settings.compression,
         "mtime": settings.mtime,
         "owners": json.loads(settings.owners),
-        "listings": [f"listings/{index}/listings.json" for index in range(len(placed))],
+        "links": dict(request.links),
+        "root": "root.json" if has_base else "",
+        "listings": listings[: len(request.listings)],
+        "base_listings": listings[len(request.listings) :],
+        "borrowed": request.borrowed,
         "applications": [
             _application_spec(application, request.interpreter)
             for application in request.applications
@@ -223,6 +247,12 @@ def blob_entry(metadata: str) -> FileEntry:
     layer = json.loads(metadata)
     _, _, fingerprint = layer["digest"].partition(":")
     return FileEntry(f"blobs/sha256/{fingerprint}", FileDigest(fingerprint, layer["size"]))
+
+
+def is_placed(provided: ProvidedObject) -> bool:
+    """Whether it lies at a path of its own. Debian packages do too, and are moved by Debian's
+    rules wherever they go."""
+    return not provided.root and provided.kind != "debian"
 
 
 def _is_python(provided: ProvidedObject) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
@@ -26,17 +26,18 @@ from strata.model import Graph
 
 
 def plan_image(
-    target: Target, closure: ImageClosure, base_layers: int
+    target: Target, closure: ImageClosure, base_layers: int, borrowed: Tuple[str, ...]
 ) -> Tuple[List[PlannedLayer], List[PlannedLayer]]:
     """The layers of the image, and those that are built only to know what to link to.
 
-    Raises LayeredImageError where the image's fields allow no plan.
+    ``borrowed`` are objects that the base has. Raises LayeredImageError where the image's fields
+    allow no plan.
     """
     graph = Graph((item.item for item in closure.objects), closure.references)
     if target[LayeredImageIncludeStoreField].value:
-        return _plan(target, closure, graph, base_layers), []
-    stored = [item.item.name for item in closure.objects if item.root]
-    placed = [item.item.name for item in closure.objects if not item.root]
+        return _plan(target, closure, without(graph, borrowed), base_layers), []
+    stored = [*borrowed, *(item.item.name for item in closure.objects if item.root)]
+    placed = [*borrowed, *(item.item.name for item in closure.objects if not item.root)]
     return (
         _plan(target, closure, without(graph, stored), base_layers),
         _plan(target, closure, without(graph, placed), base_layers),
@@ -55,12 +56,23 @@ def _plan(
         },
     }
     groups = target[LayeredImageLayerGroupsField].value or FrozenDict()
+    # What lies elsewhere is in no layer of this plan, and naming it is no mistake.
+    elsewhere = [item.item.name for item in closure.objects if item.item.name not in graph.objects]
+
+    def is_here(pattern: str) -> bool:
+        return any(fnmatchcase(name, pattern) for name in graph.objects) or not any(
+            fnmatchcase(name, pattern) for name in elsewhere
+        )
+
     try:
         settings = PlanSettings(
             max_layers=target[LayeredImageMaxLayersField].value or 0,
             base_layers=base_layers,
             strategy=_with_names(thawed(target[LayeredImageLayeringField].value), names),
-            groups={group: _with_names(list(items), names) for group, items in groups.items()},
+            groups={
+                group: list(filter(is_here, _with_names(list(items), names)))
+                for group, items in groups.items()
+            },
         )
         return plan_layers(graph, settings)
     except StrataError as error:
@@ -94,25 +106,35 @@ def layer_members(
     Raises LayeredImageError for an `omit_paths` pattern that matches no object.
     """
     objects = {item.item.name: item for item in closure.objects}
+    omitted = omitted_paths(target, closure)
+    return [
+        tuple(LayerMember(objects[name], omitted[name]) for name in planned.members)
+        for planned in plan
+    ]
+
+
+def omitted_paths(target: Target, closure: ImageClosure) -> Dict[str, Tuple[str, ...]]:
+    """What is left out of each object, by name.
+
+    Raises LayeredImageError for an `omit_paths` pattern that matches no object.
+    """
+    names = [item.item.name for item in closure.objects]
     omit: Mapping[str, Tuple[str, ...]] = target[LayeredImageOmitPathsField].value or FrozenDict()
     for pattern in omit:
-        if not any(fnmatchcase(name, pattern) for name in objects):
+        if not any(fnmatchcase(name, pattern) for name in names):
             raise LayeredImageError(
                 target.address,
                 f"{pattern!r} matches no object of the image; the objects are "
-                f"{', '.join(sorted(objects))}",
+                f"{', '.join(sorted(names))}",
                 LayeredImageOmitPathsField.alias,
             )
 
-    def omitted(name: str) -> Tuple[str, ...]:
-        return tuple(
+    return {
+        name: tuple(
             path
             for pattern, paths in sorted(omit.items())
             if fnmatchcase(name, pattern)
             for path in paths
         )
-
-    return [
-        tuple(LayerMember(objects[name], omitted(name)) for name in planned.members)
-        for planned in plan
-    ]
+        for name in names
+    }

@@ -17,15 +17,27 @@ from layered_image import (
     registry_settings,
     strata_process,
 )
-from layered_image.closure import collect, debian, packages, provider, python, root
+from layered_image.closure import (
+    collect,
+    debian,
+    debian_helpers,
+    packages,
+    provider,
+    python,
+    root,
+)
+from layered_image.closure.debian_helper_target_types import (
+    ImageBinShTarget,
+    ImageCertificatesTarget,
+    ImageUsrBinEnvTarget,
+)
 from layered_image.closure.debian_target_types import DebianPackagesTarget
 from layered_image.closure.root_target_types import (
-    ImageCertificatesTarget,
     ImageDirectoryTarget,
     ImageFilesTarget,
     ImageSymlinkTarget,
-    ImageUsersTarget,
 )
+from layered_image.closure.users_target_types import ImageUsersTarget
 from layered_image.derived_target_types import ImageRootTarget, MergedImagesTarget
 from layered_image.engine import collect_rules
 from layered_image.goals import (
@@ -44,12 +56,14 @@ from layered_image.target_types import LayeredImageTarget
 def target_types():
     return [
         DebianPackagesTarget,
+        ImageBinShTarget,
         ImageCertificatesTarget,
         ImageDirectoryTarget,
         ImageFilesTarget,
         ImageRootTarget,
         ImageSymlinkTarget,
         ImageUsersTarget,
+        ImageUsrBinEnvTarget,
         LayeredImageTarget,
         MergedImagesTarget,
     ]
@@ -68,6 +82,7 @@ def rules():
         *commands.rules(),
         *configuration.rules(),
         *debian.rules(),
+        *debian_helpers.rules(),
         *debian_lock.rules(),
         *image.rules(),
         *image_layers.rules(),

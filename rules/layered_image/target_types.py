@@ -33,6 +33,12 @@ from strata.oci.config import validated_config
 from strata.oci.image import checked_name, checked_tag, parse_timestamp
 
 _INTERPRETER = re.compile(r"/\S+ 3\.\d+\.\d+")
+#: Names of users and groups as useradd(8) takes them.
+USER_NAME = re.compile(r"[a-z_][a-z0-9_-]*\$?")
+#: Docker refuses to load more ("max depth exceeded").
+MOST_LAYERS = 125
+#: chown(2) takes the largest number for "as it is".
+NO_IDENTIFIER = (1 << 32) - 1
 EPOCH = "1970-01-01T00:00:01Z"
 
 
@@ -136,7 +142,22 @@ class LayeredImageArchitectureField(StringField):
     alias = "architecture"
     default = "amd64"
     valid_choices = ("386", "amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x")
-    help = "The image's CPU architecture, as Go's GOARCH names it."
+    help = softwrap(
+        """
+        The image's CPU architecture, as Go's GOARCH names it: `architecture="arm64"`. Wheels,
+        Debian packages and the base have to be for it.
+        """
+    )
+
+
+class LayeredImageVariantField(StringField):
+    alias = "variant"
+    help = softwrap(
+        """
+        The variant of the architecture, as in `linux/arm/v7`: `architecture="arm", variant="v7"`.
+        Defaults to the base image's.
+        """
+    )
 
 
 class _TimeField(StringField):
@@ -159,7 +180,7 @@ class LayeredImageCreatedField(_TimeField):
     help = softwrap(
         """
         The creation time in the image's metadata, in ISO 8601, or `"now"`, which makes every build
-        differ. It is not in any layer.
+        differ: `created="2024-05-06T07:08:09Z"`. It is not in any layer, so a change builds none.
         """
     )
 
@@ -169,21 +190,74 @@ class LayeredImageMtimeField(_TimeField):
     help = softwrap(
         """
         The modification time of all files in all layers, in ISO 8601, or `"now"`, which builds
-        every layer anew each time.
+        every layer anew each time: `mtime="2024-05-06T07:08:09Z"`.
         """
     )
 
 
-class LayeredImageUidField(IntField):
+class _IdentifierField(IntField):
+    default = 0
+
+    @classmethod
+    def compute_value(cls, raw_value: Optional[int], address: Address) -> Optional[int]:
+        value = super().compute_value(raw_value, address)
+        if value is None or not 0 <= value < NO_IDENTIFIER:
+            raise invalid_field(
+                address, cls.alias, f"it must be from 0 to {NO_IDENTIFIER - 1}, not {value}"
+            )
+        return value
+
+
+class LayeredImageUidField(_IdentifierField):
     alias = "uid"
-    default = 0
-    help = "The numeric owner of the store in the image."
+    help = softwrap(
+        """
+        The numeric owner of everything in the store, for programs that write to their own code or
+        check who owns it: `uid=1000`. Declared entries, Debian packages and placed files keep their
+        own owners; see `owners`.
+        """
+    )
 
 
-class LayeredImageGidField(IntField):
+class LayeredImageGidField(_IdentifierField):
     alias = "gid"
-    default = 0
-    help = "The numeric group of the store in the image."
+    help = "The numeric group of everything in the store: `gid=1000`."
+
+
+class _OwnerNameField(StringField):
+    default = ""
+
+    @classmethod
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:
+        value = super().compute_value(raw_value, address)
+        if value and (len(value) > 32 or not USER_NAME.fullmatch(value)):
+            raise invalid_field(
+                address,
+                cls.alias,
+                f"it must be a name such as 'app', as useradd takes it, not {value!r}",
+            )
+        return value
+
+
+class LayeredImageUnameField(_OwnerNameField):
+    alias = "uname"
+    help = softwrap(
+        """
+        The name of the store's owner in the layers' headers: `uname="app"`. Container runtimes go
+        by `uid` alone, but GNU tar as root prefers a name that the machine knows: by default there
+        is none.
+        """
+    )
+
+
+class LayeredImageGnameField(_OwnerNameField):
+    alias = "gname"
+    help = softwrap(
+        """
+        The name of the store's group in the layers' headers, as `uname` is that of its owner:
+        `gname="app"`.
+        """
+    )
 
 
 class LayeredImageMaxLayersField(IntField):
@@ -192,15 +266,17 @@ class LayeredImageMaxLayersField(IntField):
     help = softwrap(
         """
         The most layers that the image may have, the customisation layer included. Docker can stack
-        127.
+        125: `max_layers=60`.
         """
     )
 
     @classmethod
     def compute_value(cls, raw_value: Optional[int], address: Address) -> Optional[int]:
         value = super().compute_value(raw_value, address)
-        if value is None or not 1 < value <= 127:
-            raise invalid_field(address, cls.alias, f"it must be from 2 to 127, not {value}")
+        if value is None or not 1 < value <= MOST_LAYERS:
+            raise invalid_field(
+                address, cls.alias, f"it must be from 2 to {MOST_LAYERS}, not {value}"
+            )
         return value
 
 
@@ -241,8 +317,10 @@ class LayeredImageLayerGroupsField(DictStringToStringSequenceField):
     help = softwrap(
         """
         Layers of your own choice, as a dict of a name to objects (names, shell patterns of names,
-        or addresses from the `contents`): `{"ml": ["python:numpy", "python:scipy*"]}`. They lie
-        at the bottom in alphabetical order of their names, and `layering` plans the rest.
+        or addresses from the `contents`). They lie at the bottom in alphabetical order of their
+        names, and `layering` plans the rest.
+
+        Example: `layer_groups={"ml": ["python:numpy", "python:scipy*"]}`
         """
     )
 
@@ -255,6 +333,8 @@ class LayeredImageCompressionField(StringField):
         """
         How layers are compressed. `gzip` loads everywhere; `zstd` is smaller and needs Docker 23,
         containerd 1.5 or podman 4; `none` is for images that never leave the machine.
+
+        Example: `compression="zstd"`
         """
     )
 
@@ -266,6 +346,8 @@ class LayeredImageFormatsField(StringSequenceField):
         """
         What `package` writes besides the image's JSON report: `tar` is one file that is a docker
         archive and an OCI archive, `oci` an OCI image layout folder, which moves fewer bytes.
+
+        Example: `formats=["tar", "oci"]`
         """
     )
 
@@ -286,7 +368,8 @@ class LayeredImageBytecodeField(BoolField):
     help = softwrap(
         """
         Whether Python code comes with bytecode, compiled by the image's own interpreter. Without
-        it every start of a container with a read-only root compiles everything again.
+        it every start of a container with a read-only root compiles everything again, but an image
+        is smaller: `bytecode=False`.
         """
     )
 
@@ -296,10 +379,14 @@ class LayeredImageBaseField(StringField):
     help = softwrap(
         """
         The image to build on: the address of another `layered_image`, or of a `file` that is an
-        archive of `docker save` or an OCI archive. Its layers stay as they are and count for
-        `max_layers`, its history is kept, and its configuration is inherited: `Env` is merged by
-        variable, `Labels`, `ExposedPorts` and `Volumes` by key, and everything else is replaced by
-        what `config` says.
+        archive of `docker save` or an OCI archive: `base="//base:debian"`. Its layers stay as they
+        are and count for `max_layers`, its history is kept, and its configuration is inherited:
+        `Env` is merged by variable, `Labels`, `ExposedPorts` and `Volumes` by key, and everything
+        else is replaced by what `config` says. A new `Entrypoint` drops the base's `Cmd`; an empty
+        list in `config` drops any list.
+
+        Links of the base that lead to folders are followed: with a merged `/usr`, what the image
+        places in `/bin` goes to `/usr/bin`. Folders of the base keep their modes.
         """
     )
 
@@ -360,7 +447,7 @@ class LayeredImageIncludeStoreField(BoolField):
     help = softwrap(
         """
         Whether the image holds the store. Without it the image has only links into the store, for
-        containers that have the store mounted.
+        containers that have the store mounted: `include_store=False`.
         """
     )
 
@@ -372,7 +459,7 @@ class LayeredImageArchiveCompressionField(StringField):
     help = softwrap(
         """
         Compresses the whole archive, beside its layers: `image.tar` becomes `image.tar.gz` or
-        `image.tar.zst`. Only worth it with `compression="none"`.
+        `image.tar.zst`. Only worth it with `compression="none"`: `archive_compression="zstd"`.
         """
     )
 
@@ -399,10 +486,13 @@ class LayeredImageTarget(Target):
         LayeredImageContentsField,
         LayeredImageConfigField,
         LayeredImageArchitectureField,
+        LayeredImageVariantField,
         LayeredImageCreatedField,
         LayeredImageMtimeField,
         LayeredImageUidField,
         LayeredImageGidField,
+        LayeredImageUnameField,
+        LayeredImageGnameField,
         LayeredImageMaxLayersField,
         LayeredImageLayeringField,
         LayeredImageLayerGroupsField,

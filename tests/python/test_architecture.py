@@ -259,7 +259,7 @@ def test_sources_are_valid_on_every_python_that_runs_pants(path: Path) -> None:
         ), ast.unparse(annotation)
 
 
-def test_targets_have_help_with_an_example_or_a_sentence() -> None:
+def test_targets_and_fields_have_help_with_an_example() -> None:
     found: Dict[str, str] = {}
     for path in RULE_MODULES:
         for node in ast.parse(path.read_text()).body:
@@ -275,4 +275,14 @@ def test_targets_have_help_with_an_example_or_a_sentence() -> None:
             if "alias" in names:
                 found[node.name] = identify(path)
                 assert "help" in names, f"{node.name} has no help"
+                values = {
+                    target.id: statement.value
+                    for statement in node.body
+                    if isinstance(statement, ast.Assign)
+                    for target in statement.targets
+                    if isinstance(target, ast.Name)
+                }
+                alias = ast.literal_eval(values["alias"])
+                example = f"{alias}(" if node.name.endswith("Target") else f"{alias}="
+                assert example in ast.unparse(values["help"]), f"{node.name} has no example"
     assert len(found) > 20

@@ -20,7 +20,12 @@ from layered_image.errors import invalid_field
 class DebianPackagesField(StringSequenceField):
     alias = "packages"
     required = True
-    help = "Names of Debian packages. What they depend on comes along; essential packages do not."
+    help = softwrap(
+        """
+        Names of Debian packages. What they depend on comes along; essential packages do not:
+        `packages=["python3.11-minimal", "libpq5"]`.
+        """
+    )
 
     @classmethod
     def compute_value(cls, raw_value: Any, address: Address) -> Optional[Tuple[str, ...]]:
@@ -35,7 +40,8 @@ class DebianLockField(StringField):
     required = True
     help = softwrap(
         """
-        The lock file, relative to the BUILD file's folder. `generate-debian-lockfiles` writes it.
+        The lock file, relative to the BUILD file's folder: `lock="debian.lock"`.
+        `generate-debian-lockfiles` writes it.
         """
     )
 
@@ -45,7 +51,8 @@ class DebianSuitesField(StringSequenceField):
     default = ("bookworm",)
     help = softwrap(
         """
-        The suites to take packages from, for example `["bookworm", "bookworm-updates"]`. Packages
+        The suites to take packages from, for example
+        `suites=["bookworm", "bookworm-updates"]`. Packages
         of a security suite vanish from mirrors when newer ones replace them: lock again then.
         """
     )
@@ -54,13 +61,19 @@ class DebianSuitesField(StringSequenceField):
 class DebianComponentsField(StringSequenceField):
     alias = "components"
     default = ("main",)
-    help = "The components of the suites to take packages from."
+    help = 'The components of the suites to take packages from: `components=["main", "contrib"]`.'
 
 
 class DebianArchitectureField(StringField):
     alias = "architecture"
     default = "amd64"
-    help = "The packages' architecture, as Debian names it: `amd64`, `arm64`, `armhf` and so on."
+    help = softwrap(
+        """
+        The packages' architecture, as Debian names it: `amd64`, `arm64`, `armhf` and so on.
+
+        Example: `architecture="arm64"`
+        """
+    )
 
 
 class DebianConfigureField(BoolField):

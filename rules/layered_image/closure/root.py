@@ -1,4 +1,4 @@
-"""Providers for the helper targets: folders, links, users, certificates and placed files."""
+"""Providers for the helper targets: folders, links, users and placed files."""
 
 from __future__ import annotations
 
@@ -9,20 +9,11 @@ from typing import ClassVar, List, Tuple
 
 from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.core.util_rules.source_files import SourceFilesRequest
-from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
+from pants.engine.addresses import Address, Addresses
 from pants.engine.target import FieldSetsPerTargetRequest, SourcesField, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
-from layered_image.closure.debian import (
-    FetchPackageRequest,
-    LoadedLockRequest,
-    MirrorsRequest,
-    fetch_package,
-    find_mirrors,
-    load_lock,
-)
-from layered_image.closure.debian_target_types import DebianLockField
 from layered_image.closure.manifest import DescribeRequest, Entry, describe_content, moved
 from layered_image.closure.provider import (
     ProvidedObject,
@@ -31,7 +22,6 @@ from layered_image.closure.provider import (
     RootEntry,
 )
 from layered_image.closure.root_target_types import (
-    ImageCertificatesPackagesField,
     ImageFilesDependenciesField,
     ImageFilesDestinationField,
     ImageFilesStripPrefixField,
@@ -39,8 +29,11 @@ from layered_image.closure.root_target_types import (
     ImageOwnerField,
     ImagePathField,
     ImageSymlinkTargetField,
+)
+from layered_image.closure.users_target_types import (
+    ImageGroupsField,
+    ImageShadowField,
     ImageUsersField,
-    users_files,
 )
 from layered_image.engine import (
     collect_rules,
@@ -55,6 +48,8 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
+from strata.closure.users import users_files
+from strata.errors import StrataError
 from strata.model import ImageObject
 
 
@@ -73,9 +68,17 @@ class ProvideRootEntryRequest(ProvideObjectsRequest):
 async def provide_root_entry(request: ProvideRootEntryRequest) -> ProvidedObjects:
     target = request.target
     if target.has_field(ImageUsersField):
-        files = users_files(target[ImageUsersField].value)
+        try:
+            files = users_files(
+                target[ImageUsersField].value,
+                target[ImageGroupsField].value,
+                bool(target[ImageShadowField].value),
+            )
+        except StrataError as error:
+            raise LayeredImageError(target.address, error, ImageUsersField.alias)
         entries = tuple(
-            RootEntry(path, "file", 0o644, content=text) for path, text in files.items()
+            RootEntry(path, "file", 0o600 if "shadow" in path else 0o644, content=text)
+            for path, text in files.items()
         )
         return ProvidedObjects(target.address, entries=entries)
     path = target[ImagePathField].value or ""
@@ -87,59 +90,6 @@ async def provide_root_entry(request: ProvideRootEntryRequest) -> ProvidedObject
         mode = int(target.get(ImageModeField).value or "0755", 8)
         entry = RootEntry(path.lstrip("/"), "directory", mode, int(uid), int(gid))
     return ProvidedObjects(target.address, entries=(entry,), path=path)
-
-
-@dataclass(frozen=True)
-class ProvideCertificatesRequest(ProvideObjectsRequest):
-    precedence: ClassVar[int] = 10
-
-    @classmethod
-    def is_applicable(cls, target: Target, packageable: bool) -> bool:
-        return target.has_field(ImageCertificatesPackagesField)
-
-
-@rule(desc="Find the certificate bundle", level=LogLevel.DEBUG)
-async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedObjects:
-    address = request.target.address
-    field = request.target[ImageCertificatesPackagesField]
-    addresses = await resolve_unparsed_address_inputs(
-        UnparsedAddressInputs(
-            [field.value or ""],
-            owning_address=address,
-            description_of_origin=f"the `{field.alias}` field of {address}",
-        ),
-        **implicitly(),
-    )
-    targets = await resolve_targets(**implicitly({addresses: Addresses}))
-    if len(targets) != 1 or not targets[0].has_field(DebianLockField):
-        raise LayeredImageError(
-            address, f"{field.value} is no debian_packages target; name one", field.alias
-        )
-    loaded = await load_lock(LoadedLockRequest(targets[0]), **implicitly())
-    package = next((p for p in loaded.lock.packages if p.name == "ca-certificates"), None)
-    if package is None:
-        raise LayeredImageError(
-            address,
-            f"{field.value} does not contain ca-certificates: add it to its `packages` and run "
-            f"`pants generate-debian-lockfiles {field.value}`",
-            field.alias,
-        )
-    mirrors = await find_mirrors(MirrorsRequest((package.suite,)), **implicitly())
-    urls = tuple(mirrors.by_suite.get(package.suite, ()))
-    fetched = await fetch_package(FetchPackageRequest(package, urls), **implicitly())
-    if fetched.error:
-        raise LayeredImageError(address, fetched.error, field.alias)
-    item = ImageObject("certificates:bundle", package.version, package.installed_size // 2)
-    return ProvidedObjects(
-        address,
-        (
-            ProvidedObject(
-                item, "certificates", fetched.digest, source=f"content/{fetched.file_name}"
-            ),
-        ),
-        roots=(item.name,),
-        path="/etc/ssl/certs/ca-certificates.crt",
-    )
 
 
 @dataclass(frozen=True)
@@ -228,6 +178,5 @@ def rules():
     return [
         *collect_rules(),
         UnionRule(ProvideObjectsRequest, ProvideRootEntryRequest),
-        UnionRule(ProvideObjectsRequest, ProvideCertificatesRequest),
         UnionRule(ProvideObjectsRequest, ProvideFilesRequest),
     ]

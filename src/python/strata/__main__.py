@@ -25,6 +25,7 @@ COMMANDS = {
     "flatten": "strata.commands.flatten",
     "interpreter": "strata.commands.interpreter",
     "base": "strata.commands.base",
+    "scan": "strata.commands.scan",
     "clock": "strata.commands.clock",
     "run-commands": "strata.commands.run_commands",
     "check-namespaces": "strata.commands.check_namespaces",

@@ -67,6 +67,21 @@ def test_distribution(examples: PantsCheckout, tmp_path: Path) -> None:
     assert in_root(root, "/bin/tar", "-tf", f"/{documents.relative_to(root)}", "--version")
 
 
+def test_minimal(examples: PantsCheckout, tmp_path: Path) -> None:
+    require_root()
+    require("chroot")
+    root = unpack(examples.archive("examples.minimal/image"), tmp_path)
+    app = ("/bin/busybox", "su", "app", "-c")
+    # #!/usr/bin/env, sh and the names of users and groups, all of them declared.
+    assert in_root(root, *app, "/bin/greet.sh") == ["Hello from app, of app media"]
+    assert in_root(root, *app, "busybox touch /tmp/x && busybox ls -A /tmp") == ["x"]
+    bundles = ("etc/ssl/certs/ca-certificates.crt", "etc/ssl/certs/ca-bundle.crt")
+    for path in (*bundles, "etc/pki/tls/certs/ca-bundle.crt"):
+        assert in_root(root, "/bin/busybox", "head", "-1", f"/{path}") == [
+            "-----BEGIN CERTIFICATE-----"
+        ]
+
+
 def test_base(examples: PantsCheckout, tmp_path: Path) -> None:
     require_root()
     require("chroot", "gzip")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Set
 
 import pytest
 
@@ -101,3 +102,32 @@ layered_image(name="image", contents=[":p", "app:os"], include_store={store})
         last = layers[-1]["digest"]
     assert names[True] - names[False] == {"source:o"}
     assert last == repository.report("app.o/image")["layers"][-1]["digest"]
+
+
+def _layer_times(archive: Path) -> Set[int]:
+    with tarfile.open(archive) as image:
+        text = image.extractfile("manifest.json")
+        assert text is not None
+        (manifest,) = json.load(text)
+        times = set()
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=image.extractfile(name)) as layer:
+                times |= {int(member.mtime) for member in layer}
+        return times
+
+
+def test_created_and_mtime_are_apart(repository: PantsCheckout) -> None:
+    created = 'created="2001-02-03T04:05:06+01:00"'
+    mtime = 'mtime="1999-12-31T23:59:59"'
+    found = {}
+    for name, fields in (("created", created), ("mtime", mtime), ("both", f"{created}, {mtime}")):
+        dist = package(repository, f'{fields}, formats=["tar", "oci"]')
+        report = repository.report("app.o/image")
+        blob = dist / "image.oci/blobs" / report["config_digest"].replace(":", "/")
+        layers = [layer["digest"] for layer in report["layers"]]
+        time = json.loads(blob.read_text())["created"]
+        found[name] = (layers, time, _layer_times(dist / "image.tar"))
+    assert found["created"][1:] == ("2001-02-03T03:05:06Z", {1})
+    assert found["mtime"][1:] == ("1970-01-01T00:00:01Z", {946684799})
+    assert found["both"] == (found["mtime"][0], *found["created"][1:2], found["mtime"][2])
+    assert not set(found["created"][0]) & set(found["mtime"][0])

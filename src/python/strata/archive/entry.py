@@ -43,7 +43,8 @@ class Entry:
     ``mode`` holds the permission bits with setuid, setgid and sticky. ``link`` is a symbolic
     link's text as it is, or a hard link's target as a path like ``path``. ``xattrs`` maps full
     names (``security.capability``) to raw values. ``mtime``, in seconds since the epoch, is what an
-    archive said: layers have one time for all.
+    archive said: layers have one time for all. ``uname`` and ``gname`` are names of the owner and
+    the group for whoever unpacks by name; empty ones leave it to the numbers.
     """
 
     path: str
@@ -56,6 +57,8 @@ class Entry:
     xattrs: Mapping[str, bytes] = field(default_factory=dict)
     device: Optional[tuple[int, int]] = None
     mtime: int = field(default=1, compare=False)
+    uname: str = ""
+    gname: str = ""
 
     @property
     def size(self) -> int:
@@ -75,8 +78,8 @@ class Entry:
             source.seek(self.content.offset)
             return source.read(self.content.size)
 
-    def owned_by(self, uid: int, gid: int) -> "Entry":
-        return replace(self, uid=uid, gid=gid)
+    def owned_by(self, uid: int, gid: int, uname: str = "", gname: str = "") -> "Entry":
+        return replace(self, uid=uid, gid=gid, uname=uname, gname=gname)
 
 
 def directory(path: str, mode: int = 0o755) -> Entry:

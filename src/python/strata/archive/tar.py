@@ -55,12 +55,18 @@ def encode_header(entry: Entry, mtime: int) -> bytes:
     if not 0 <= mtime <= _LARGEST_NUMBER:
         records.append((b"mtime", b"%d" % mtime))
         stamp = 0
+    uname, gname = entry.uname.encode(), entry.gname.encode()
+    for field, owner in ((b"uname", uname), (b"gname", gname)):
+        # The field ends with a NUL, and readers disagree about the encoding of what is not ASCII.
+        if len(owner) > 31 or not owner.isascii():
+            records.append((field, owner))
     for key, value in entry.xattrs.items():
         records.append((b"SCHILY.xattr." + key.encode(), value))
 
     device = b"%07o\0%07o\0" % (entry.device or (0, 0))
     flag = entry.type.value.encode()
-    header = _ustar(split, entry.mode, uid, gid, size, stamp, flag, link, device)
+    names = _ascii(uname)[:31].ljust(32, b"\0") + _ascii(gname)[:31].ljust(32, b"\0")
+    header = _ustar(split, entry.mode, uid, gid, size, stamp, flag, link, device, names)
     return _pax_header(records, stamp) + header if records else header
 
 
@@ -74,6 +80,7 @@ def _ustar(
     flag: bytes,
     link: bytes,
     device: bytes,
+    names: bytes = bytes(64),
 ) -> bytes:
     start = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
         name[1].ljust(100, b"\0"),
@@ -83,12 +90,13 @@ def _ustar(
         size,
         mtime,
     )
-    # Owner names stay empty: a name would be looked up on the machine that unpacks the layer.
+    # Owner names are empty unless somebody wants them: they would be looked up on the machine that
+    # unpacks the layer.
     end = b"%b%b%b%b%b%b" % (
         flag,
         link.ljust(100, b"\0"),
         _MAGIC,
-        bytes(64),
+        names,
         device,
         name[0].ljust(167, b"\0"),
     )

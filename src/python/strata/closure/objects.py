@@ -6,13 +6,14 @@ Adding a kind of object is adding a reader to ``READERS``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from strata.archive.entry import Entry, EntryType, checked_path
+from strata.archive.entry import Entry, EntryType, checked_path, directory
 from strata.closure.debian.package import read_package
+from strata.closure.links import led
 from strata.closure.listing import Listing, listed_paths
 from strata.closure.manifest import ManifestFile, parse_manifest
 from strata.closure.python.bytecode import Compiler, source_of
@@ -22,14 +23,26 @@ from strata.errors import StrataError
 
 @dataclass(frozen=True)
 class ReaderContext:
-    """What all objects of a layer share. ``uid`` and ``gid`` own the store; ``compiler`` is None
-    where no bytecode is wanted; ``python`` is the image's minor version, if it has one."""
+    """What all objects of a layer share. ``uid``, ``gid`` and their names own the store;
+    ``compiler`` is None where no bytecode is wanted; ``python`` is the image's minor version, if it
+    has one; ``links`` are the image's links to folders, which files placed below follow."""
 
     scratch: Path
     uid: int = 0
     gid: int = 0
     python: str = ""
     compiler: Optional[Compiler] = None
+    uname: str = ""
+    gname: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def owns_as_root(self) -> bool:
+        return (self.uid, self.gid, self.uname, self.gname) == (0, 0, "", "")
+
+    def owns(self, entry: Entry) -> Entry:
+        """``entry`` as a part of the store."""
+        return entry.owned_by(self.uid, self.gid, self.uname, self.gname)
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,22 @@ def read_object(spec: ObjectSpec, context: ReaderContext) -> ReadObject:
     listing = Listing(
         spec.name, spec.root, listed_paths(entries, spec.root, hashes), scripts, script_files
     )
+    if spec.root and not context.owns_as_root:
+        entries = [*entries, *_directories(entries, spec.root, context)]
     return ReadObject(entries, listing)
+
+
+def _directories(entries: List[Entry], root: str, context: ReaderContext) -> List[Entry]:
+    """The folders from ``root`` on that no entry is: a layer would have them as root's."""
+    known = {entry.path for entry in entries}
+    made: Dict[str, Entry] = {}
+    for entry in entries:
+        parent = entry.path.rpartition("/")[0]
+        while len(parent) >= len(root) and parent not in known:
+            known.add(parent)
+            made[parent] = context.owns(directory(parent))
+            parent = parent.rpartition("/")[0]
+    return list(made.values())
 
 
 def _without(entries: List[Entry], spec: ObjectSpec) -> List[Entry]:
@@ -129,14 +157,16 @@ def _read_wheel(spec: ObjectSpec, context: ReaderContext) -> _Read:
 
 def _read_tree(spec: ObjectSpec, context: ReaderContext) -> _Read:
     base = "/".join(part for part in (spec.root, spec.prefix) if part)
-    # What lies at a path of its own is no part of the store.
-    uid, gid = (context.uid, context.gid) if spec.root else (0, 0)
     entries = []
     hashes = {}
     for file in spec.manifest:
         path = checked_path(file.path, spec.name)
         placed = f"{base}/{path}" if base else path
-        entries.append(file.entry(placed, spec.source).owned_by(uid, gid))
+        if not spec.root:
+            placed = led(placed, context.links)
+        entry = file.entry(placed, spec.source)
+        # What lies at a path of its own is no part of the store.
+        entries.append(context.owns(entry) if spec.root else entry.owned_by(0, 0))
         hashes[placed] = file.sha256
     if spec.python_sources:
         entries += _bytecode(entries, spec, context)
@@ -163,18 +193,19 @@ def _read_certificates(spec: ObjectSpec, context: ReaderContext) -> _Read:
     if not certificates:
         raise StrataError(f"{spec.name}: {spec.source.name} contains no certificates")
     bundle = b"".join(entry.read().rstrip(b"\n") + b"\n" for _, entry in certificates)
-    return [Entry(CERTIFICATE_BUNDLE, content=bundle)], {}, {}, {}
+    path = led(CERTIFICATE_BUNDLE, context.links)
+    return [Entry(path, content=bundle)], {}, {}, {}
 
 
 def _placed(entry: Entry, root: str, context: ReaderContext) -> Entry:
-    return replace(entry, path=f"{root}/{entry.path}", uid=context.uid, gid=context.gid)
+    return context.owns(replace(entry, path=f"{root}/{entry.path}"))
 
 
 def _bytecode(entries: List[Entry], spec: ObjectSpec, context: ReaderContext) -> List[Entry]:
     if context.compiler is None:
         return []
     compiled = context.compiler.compile(entries, spec.name)
-    return [entry.owned_by(context.uid, context.gid) for entry in compiled]
+    return [context.owns(entry) for entry in compiled]
 
 
 READERS: Dict[str, Callable[[ObjectSpec, ReaderContext], _Read]] = {

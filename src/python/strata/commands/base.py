@@ -1,7 +1,7 @@
 """``strata base``: takes a base image's archive apart.
 
 Writes an image layout (``index.json`` and ``blobs``), and ``base.json`` with the image's
-configuration, its layers, and which names at its root are directories and which links or files.
+configuration and its layers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import posixpath
 import re
 import tarfile
 from pathlib import Path
-from typing import IO, Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from strata.commands.layer import write_json
 from strata.errors import StrataError
@@ -24,7 +24,7 @@ from strata.oci.image import (
 
 _CHUNK = 1 << 20
 _BLOB = re.compile(r"blobs/[a-z0-9]+/[A-Za-z0-9]+")
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP = b"\x1f\x8b"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -54,18 +54,13 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         return file.read_bytes() if file.is_file() else None
 
     image = read_layout(read, architecture, origin)
-    top: Dict[str, str] = {}
     for layer in image.layers:
         path = blob_path(layer.digest)
         if not (layout / path).is_file():
             raise StrataError(f"{origin}: it is no image: {path} is missing")
-        try:
-            _scan(layout / path, layer.media_type, top)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise StrataError(f"{origin}: the layer {path} is damaged: {error}") from error
     write_json(
         out / "base.json",
-        {"config": image.config, "layers": [vars(layer) for layer in image.layers], "top": top},
+        {"config": image.config, "layers": [vars(layer) for layer in image.layers]},
     )
 
 
@@ -162,40 +157,3 @@ def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> st
             digest.update(chunk)
             out.write(chunk)
     return digest.hexdigest()
-
-
-def _scan(blob: Path, media_type: str, top: Dict[str, str]) -> None:
-    """Adds to ``top`` what a layer has at the image's root."""
-    with open(blob, "rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        if magic == _ZSTD:
-            _scan_zstd(file, blob, top)
-            return
-        with tarfile.open(fileobj=file, mode="r|gz" if magic[:2] == _GZIP else "r|") as archive:
-            _scan_members(archive, top)
-
-
-def _scan_zstd(file: IO[bytes], blob: Path, top: Dict[str, str]) -> None:
-    try:
-        import zstandard
-    except ImportError as error:
-        raise StrataError(
-            f"the layer {blob.name} is compressed with zstd; set compression='zstd' on the "
-            "layered_image, so that the library is at hand"
-        ) from error
-    reader = zstandard.ZstdDecompressor().stream_reader(file)
-    with tarfile.open(fileobj=reader, mode="r|") as archive:
-        _scan_members(archive, top)
-
-
-def _scan_members(archive: tarfile.TarFile, top: Dict[str, str]) -> None:
-    for member in archive:
-        name = member.name.removeprefix("./").strip("/")
-        first, slash, _ = name.partition("/")
-        if first.startswith(".wh."):
-            top.pop(first[4:], None)
-        elif slash:
-            top.setdefault(first, "directory")
-        elif first not in ("", "."):
-            top[first] = "directory" if member.isdir() else "other"

@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from strata.archive.compression import Compression
 from strata.archive.entry import Entry, EntryType, checked_path, directory
 from strata.archive.writer import write_layer
 from strata.closure.farm import collision, link_farm
+from strata.closure.links import led
 from strata.closure.listing import ListedPath, Listing
 from strata.closure.owners import OwnerRule, apply_rules, parse_rules
 from strata.closure.python.application import Application, application_entries
 from strata.commands.layer import merged, write_json
+from strata.commands.on_base import check_links, kept_directories, listed_root, read_root
 
 OWNER = "the layered_image's own entries"
 
 
 def run(spec: Dict[str, Any], out: Path) -> None:
-    """Raises StrataError for every path that two objects of the image own."""
+    """Raises StrataError for every path that two objects of the image own, and for one that would
+    hide a link of the base image's."""
+    root = read_root(spec["root"])
+    links = {**root.links, **spec["links"]}
     listings = _read_listings(spec["listings"])
+    below = _read_listings(spec["base_listings"])
+    listings.update((name, below[name]) for name in spec["borrowed"])
     owned: List[Tuple[str, List[Entry]]] = []
     for data in spec["applications"]:
         application = Application.from_json(data)
@@ -29,11 +36,19 @@ def run(spec: Dict[str, Any], out: Path) -> None:
     for farm in spec["farms"]:
         linked = [listings[name] for name in farm["objects"]]
         owned.append((f"/{farm['mount']}", link_farm(linked, farm["mount"])))
-    owned.append((OWNER, [_declared(item) for item in spec["entries"]]))
+    declared = [_declared(item, links) for item in spec["entries"]]
+    owned.append((OWNER, declared))
     entries = merged(owned)
 
     placed = [listing for listing in listings.values() if not listing.root]
-    held = _check_collisions(placed, owned)
+    held, used = _check_collisions(placed, owned)
+    for listing in listings.values():
+        if listing.root:
+            used.update((path, listing.name) for path in _parents(f"{listing.root}/"))
+    check_links(root, used)
+    kept = kept_directories(root, used, {entry.path for entry in declared})
+    held.update(listed_root(root))
+    entries = [entry for entry in entries if entry.path not in kept] + list(kept.values())
     rules = parse_rules(spec["owners"])
     entries += _agreed_directories(placed, {entry.path for entry in entries}, rules)
     entries += _repeated_parents(entries, held)
@@ -71,9 +86,9 @@ def _read_listings(files: List[str]) -> Dict[str, Listing]:
     return result
 
 
-def _declared(item: Mapping[str, Any]) -> Entry:
+def _declared(item: Mapping[str, Any], links: Mapping[str, str]) -> Entry:
     return Entry(
-        checked_path(item["path"], OWNER),
+        led(checked_path(item["path"], OWNER), links),
         EntryType[item["type"].upper()],
         item["mode"],
         item["uid"],
@@ -85,8 +100,9 @@ def _declared(item: Mapping[str, Any]) -> Entry:
 
 def _check_collisions(
     placed: List[Listing], owned: List[Tuple[str, List[Entry]]]
-) -> Dict[str, ListedPath]:
-    """The directories that objects at their own paths contain.
+) -> Tuple[Dict[str, ListedPath], Dict[str, str]]:
+    """The directories that objects at their own paths contain, and an owner of each directory that
+    anything lies in.
 
     Layers would silently cover each other where two objects contain one file, or where one has a
     directory and another a file or a link.
@@ -106,10 +122,10 @@ def _check_collisions(
             files[path] = owner
 
     def add_parents(owner: str, path: str) -> None:
-        parent = path.rpartition("/")[0]
-        while parent and parent not in directories:
+        for parent in _parents(path):
+            if parent in directories:
+                break
             add(owner, parent, True)
-            parent = parent.rpartition("/")[0]
 
     for listing in sorted(placed, key=lambda item: item.name):
         for listed in listing.paths:
@@ -121,10 +137,18 @@ def _check_collisions(
         for entry in entries:
             if not entry.is_directory:
                 add(owner, entry.path, False)
-            elif entry.path in files:
-                raise collision(entry.path, files[entry.path], owner)
+            else:
+                add(owner, entry.path, True)
             add_parents(owner, entry.path)
-    return found
+    return found, directories
+
+
+def _parents(path: str) -> Iterator[str]:
+    """The folders above ``path``, the nearest first."""
+    parent = path.rpartition("/")[0]
+    while parent:
+        yield parent
+        parent = parent.rpartition("/")[0]
 
 
 def _agreed_directories(

@@ -26,7 +26,16 @@ def run(spec: Dict[str, Any], out: Path) -> None:
         folder = Path(scratch)
         interpreter = spec["interpreter"]
         compiler = Compiler(Path(interpreter), spec["python"], folder) if interpreter else None
-        context = ReaderContext(folder, spec["uid"], spec["gid"], spec["python"], compiler)
+        context = ReaderContext(
+            folder,
+            spec["uid"],
+            spec["gid"],
+            spec["python"],
+            compiler,
+            spec["uname"],
+            spec["gname"],
+            spec["links"],
+        )
         objects = [ObjectSpec.from_json(item) for item in spec["objects"]]
         read = [(item, read_object(item, context)) for item in objects]
         entries = merged((item.name, result.entries) for item, result in read)

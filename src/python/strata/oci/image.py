@@ -26,6 +26,13 @@ _NAME = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
+#: Variants by architecture, both as in Go: of GOARM, GOARM64 (without minor versions) and GOAMD64.
+VARIANTS = {
+    "amd64": ("v1", "v2", "v3", "v4"),
+    "arm": ("v5", "v6", "v7", "v8"),
+    "arm64": ("v8", "v9"),
+}
+
 # What a layer process reports about a blob, and an image repeats.
 _MEASURED = ("digest", "size", "diff_id", "uncompressed_size", "media_type")
 
@@ -129,6 +136,18 @@ def checked_tag(tag: str) -> str:
             "starts with a letter, a digit or '_'"
         )
     return tag
+
+
+def checked_variant(architecture: str, variant: str) -> str:
+    """A CPU variant (OCI image index specification, "platform"), or nothing.
+
+    Raises StrataError for one that the architecture does not have.
+    """
+    known = VARIANTS.get(architecture, ())
+    if variant and variant not in known:
+        has = f"has {', '.join(known)}" if known else "has none"
+        raise StrataError(f"there is no variant {variant!r} of {architecture}, which {has}")
+    return variant
 
 
 def split_reference(text: str) -> Tuple[str, str]:

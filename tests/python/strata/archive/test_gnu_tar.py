@@ -12,7 +12,7 @@ from typing import Dict, List
 import pytest
 
 from strata.archive.compression import Compression
-from strata.archive.entry import Entry, EntryType, directory, symlink
+from strata.archive.entry import Entry, EntryType, FileRange, directory, symlink
 from strata.archive.writer import write_layer
 
 ENTRIES = [
@@ -133,3 +133,17 @@ def test_an_archive_unpacks_to_what_it_was_made_of(tmp_path: Path) -> None:
             assert path.stat().st_mtime == 7
     assert os.path.samefile(root / "a/first", root / "a/link")
     assert os.readlink(root / "b/l") == "../a/first"
+
+
+def test_file_of_more_than_8_gib(tmp_path: Path) -> None:
+    size = (8 << 30) + 5
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(size)
+    # It compresses to next to nothing.
+    path = tmp_path / "layer.tar.gz"
+    entries = [Entry("big", content=FileRange(tmp_path / "sparse", size)), Entry("next")]
+    blob = write_layer(entries, path, Compression.GZIP, 1)
+    assert blob.uncompressed_size > size
+    found = listing(path)
+    assert found["big"][2] == str(size)
+    assert found["next"][2] == "0"

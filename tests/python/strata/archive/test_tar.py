@@ -67,6 +67,9 @@ def members(*entries: Entry, mtime: int = 1) -> "list[tarfile.TarInfo]":
             Entry("f", xattrs={"security.capability": b"\1\0=\n\xff"}),
             {"SCHILY.xattr.security.capability"},
         ),
+        (Entry("f", uname="u" * 31, gname="g" * 31), set()),
+        (Entry("f", uname="u" * 32), {"uname"}),
+        (Entry("f", gname="grüppe"), {"gname"}),
     ],
 )
 def test_pax_records_only_where_ustar_cannot_hold_a_value(entry: Entry, records: set) -> None:
@@ -74,7 +77,7 @@ def test_pax_records_only_where_ustar_cannot_hold_a_value(entry: Entry, records:
     assert set(member.pax_headers) == records
     assert (member.name, member.uid, member.gid) == (entry.path, entry.uid, entry.gid)
     assert member.linkname == entry.link
-    assert (member.uname, member.gname) == ("", "")
+    assert (member.uname, member.gname) == (entry.uname, entry.gname)
 
 
 def test_large_sizes_and_odd_times_are_pax_records() -> None:

@@ -101,6 +101,8 @@ def test_tree_in_the_store_and_at_its_own_path(tmp_path: Path) -> None:
     found = by_path(read(tmp_path, spec, uid=5, gid=6))
     shown = {path: (e.type, e.mode, e.uid, e.gid) for path, e in found.items()}
     assert shown == {
+        "opt/store/x": (EntryType.DIRECTORY, 0o755, 5, 6),
+        "opt/store/x/etc": (EntryType.DIRECTORY, 0o755, 5, 6),
         "opt/store/x/etc/a.txt": (EntryType.FILE, 0o644, 5, 6),
         "opt/store/x/etc/run.sh": (EntryType.FILE, 0o755, 5, 6),
         "opt/store/x/etc/empty": (EntryType.DIRECTORY, 0o755, 5, 6),
@@ -258,3 +260,33 @@ def test_specifications_from_json(tmp_path: Path) -> None:
 def test_malformed_manifest() -> None:
     with pytest.raises(StrataError, match=r"malformed manifest row: \['a', ''\]"):
         parse_manifest([["a", ""]])
+
+
+def test_placed_files_follow_links_and_stored_ones_do_not(tmp_path: Path) -> None:
+    manifest = tree(tmp_path, {"bin/a": "1", "etc/b": "2"})
+    links = {"bin": "usr/bin", "opt": "srv"}
+    placed = read(
+        tmp_path, ObjectSpec("files:x", "", "tree", tmp_path, manifest=manifest), links=links
+    )
+    assert [entry.path for entry in placed.entries] == ["usr/bin/a", "etc/b"]
+    assert [path.path for path in placed.listing.paths] == ["etc/b", "usr/bin/a"]
+    stored = ObjectSpec("package:x", "", "tree", tmp_path, "opt/store/x", manifest=manifest)
+    assert [entry.path for entry in read(tmp_path, stored, links=links).entries] == [
+        "opt/store/x/bin/a",
+        "opt/store/x/etc/b",
+    ]
+
+
+def test_folders_of_the_store_have_its_owner(tmp_path: Path) -> None:
+    manifest = tree(tmp_path, {"a/b/c": "1", "d": "2"})
+    spec = ObjectSpec("package:x", "", "tree", tmp_path, "opt/store/x", manifest=manifest)
+    found = read(tmp_path, spec, uid=7, gid=8, uname="app")
+    owners = {(entry.uid, entry.gid, entry.uname) for entry in found.entries}
+    assert owners == {(7, 8, "app")}
+    assert sorted(entry.path for entry in found.entries if entry.is_directory) == [
+        "opt/store/x",
+        "opt/store/x/a",
+        "opt/store/x/a/b",
+    ]
+    # Nobody else has to know of them.
+    assert [path.path for path in found.listing.paths] == ["a/b/c", "d"]

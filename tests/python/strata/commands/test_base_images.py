@@ -15,7 +15,7 @@ import pytest
 from strata.archive.compression import Compression, encoder
 from strata.archive.entry import Entry, directory, symlink
 from strata.archive.tar import END_OF_ARCHIVE, encode_header
-from strata.commands.base import run
+from strata.commands import base, scan
 from strata.errors import StrataError
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -114,9 +114,14 @@ def pack(
 
 
 def read(folder: Path, source: Path, architecture: str = "amd64") -> Dict[str, Any]:
+    """All that is found out about a base: ``base.json`` and ``root.json``."""
     out = folder / "out"
-    run({"source": str(source), "origin": "//base:image", "architecture": architecture}, out)
+    spec = {"source": str(source), "origin": "//base:image", "architecture": architecture}
+    base.run(spec, out)
     found: Dict[str, Any] = json.loads((out / "base.json").read_text())
+    blobs = [out / "blobs" / layer["digest"].replace(":", "/") for layer in found["layers"]]
+    scan.run({"origin": "//base:image", "layers": [str(path) for path in blobs]}, out)
+    found.update(json.loads((out / "root.json").read_text()))
     return found
 
 
@@ -263,6 +268,6 @@ def test_nothing_is_written_outside(tmp_path: Path, name: str) -> None:
     files = {**Image().layout(), name: b"x"}
     assert read(tmp_path, pack(tmp_path, files))["top"] == TOP
     written = {p.relative_to(tmp_path / "out").parts[0] for p in (tmp_path / "out").rglob("*")}
-    assert written == {"base.json", "blobs", "index.json"}
+    assert written == {"base.json", "blobs", "index.json", "root.json"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["base.tar", "out"]
     assert not (tmp_path.parent / "escaped").exists()

@@ -56,6 +56,9 @@ def layer_spec(*objects: Dict[str, Any], **changes: Any) -> Dict[str, Any]:
         "mtime": 1,
         "uid": 0,
         "gid": 0,
+        "uname": "",
+        "gname": "",
+        "links": {},
         "owners": [],
         "python": "",
         "interpreter": "",
@@ -114,7 +117,20 @@ def test_store_objects_have_the_owner_of_the_store(tmp_path: Path) -> None:
     assert run(tmp_path, "layer", layer_spec(item, uid=12, gid=34)).returncode == 0
     with tarfile.open(tmp_path / "blob") as archive:
         member = archive.getmember("opt/store/one/x")
-    assert (member.uid, member.gid) == (12, 34)
+    assert (member.uid, member.gid, member.uname, member.gname) == (12, 34, "", "")
+
+
+def test_names_of_the_owner_are_the_stores_alone(tmp_path: Path) -> None:
+    stored = tree(tmp_path, "one", {"x": "1"}, root="opt/store/one")
+    placed = tree(tmp_path, "two", {"etc/x": "1"})
+    spec = layer_spec(stored, placed, uid=12, gid=34, uname="app", gname="staff")
+    assert run(tmp_path, "layer", spec).returncode == 0
+    with tarfile.open(tmp_path / "blob") as archive:
+        owners = {m.name: (m.uid, m.gid, m.uname, m.gname) for m in archive if m.isfile()}
+    assert owners == {
+        "opt/store/one/x": (12, 34, "app", "staff"),
+        "etc/x": (0, 0, "", ""),
+    }
 
 
 def customisation(
@@ -129,6 +145,10 @@ def customisation(
         "applications": [],
         "farms": [],
         "entries": [],
+        "base_listings": [],
+        "borrowed": [],
+        "links": {},
+        "root": "",
         **changes,
     }
     return run(folder, "customisation", spec)

@@ -46,6 +46,10 @@ def customised(tmp_path: Path, *listings: Listing, **changes: Any) -> "Dict[str,
         "applications": [],
         "farms": [],
         "entries": [],
+        "base_listings": [],
+        "borrowed": [],
+        "links": {},
+        "root": "",
         **changes,
     }
     run(spec, tmp_path)
@@ -217,3 +221,127 @@ def test_objects_in_the_store_collide_only_where_they_are_linked(tmp_path: Path)
     farms = [{"mount": "usr/local", "objects": ["package:a", "package:b"]}]
     with pytest.raises(StrataError, match=r'{"package:b": \["opt/store/b/bin/x"\]}'):
         customised(tmp_path, one, two, farms=farms)
+
+
+def base_root(
+    tmp_path: Path, links: Dict[str, str], directories: "Dict[str, tuple[int, int, int]]"
+) -> str:
+    path = tmp_path / "root.json"
+    path.write_text(json.dumps({"links": links, "directories": directories, "top": {}}))
+    return str(path)
+
+
+def test_folders_of_the_base_keep_their_modes(tmp_path: Path) -> None:
+    modes = {
+        "tmp": (0o1777, 0, 0),
+        "root": (0o700, 0, 0),
+        "srv": (0o750, 7, 8),
+        "var/lib": (0o711, 0, 0),
+        "opt/store": (0o711, 5, 5),
+        "unused": (0o700, 0, 0),
+    }
+    found = customised(
+        tmp_path,
+        listing("files:a", file("tmp/x/y"), file("srv/z")),
+        listing("debian:b", folder("var/lib", 0o2755), file("var/lib/b")),
+        listing("source:c", file("lib/c.py"), root="opt/store/source-c"),
+        entries=[entry("root", "directory", mode=0o750), entry("tmp/link", "symlink", target="x")],
+        root=base_root(tmp_path, {}, modes),
+    )
+    assert folders(found) == {
+        "opt": (0o755, 0, 0),
+        "opt/store": (0o711, 5, 5),
+        # What the image declares is meant to be.
+        "root": (0o750, 0, 0),
+        "srv": (0o750, 7, 8),
+        "tmp": (0o1777, 0, 0),
+        "var": (0o755, 0, 0),
+        "var/lib": (0o711, 0, 0),
+    }
+    # Commands that see only this layer's tree are told of the others.
+    assert json.loads((tmp_path / "layer.json").read_text())["parents"] == [["unused", 0o700, 0, 0]]
+
+
+def test_owner_rules_have_the_last_word_on_folders_of_the_base(tmp_path: Path) -> None:
+    found = customised(
+        tmp_path,
+        listing("files:a", file("tmp/x")),
+        root=base_root(tmp_path, {}, {"tmp": (0o1777, 0, 0)}),
+        owners=[{"paths": "tmp", "mode": "0700"}],
+    )
+    assert folders(found) == {"tmp": (0o700, 0, 0)}
+
+
+def test_declared_entries_lie_where_links_of_the_base_lead(tmp_path: Path) -> None:
+    found = customised(
+        tmp_path,
+        entries=[
+            entry("bin/sh", "symlink", target="dash", mode=0o777),
+            entry("var/run/app", "directory", mode=0o700),
+            entry("sbin", "symlink", target="usr/sbin", mode=0o777),
+            entry("sbin/x"),
+        ],
+        root=base_root(tmp_path, {"bin": "usr/bin", "var/run": "run"}, {}),
+        links={"sbin": "usr/sbin"},
+    )
+    assert {path for path, member in found.items() if not member.isdir()} == {
+        "sbin",
+        "usr/bin/sh",
+        "usr/sbin/x",
+    }
+    assert found["run/app"].mode == 0o700
+    assert "bin" not in found and "var" not in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"listings": [listing("debian:b", file("var/run/b"))]},
+            r"/var/run is a folder in debian:b, and a link to /run in the base image.*"
+            r'omit_paths={"debian:b": \["var/run", "var/run/\*"\]}',
+        ),
+        (
+            {"listings": [listing("debian:b", folder("var/run"))]},
+            "/var/run is a folder in debian:b",
+        ),
+        (
+            {"entries": [entry("var/run", "directory", mode=0o755)]},
+            "/var/run is a folder in the layered_image's own entries.* choose a path in /run",
+        ),
+        (
+            {"listings": [listing("python:p", file("x"), root="opt/store/p")]},
+            "/opt is a folder in python:p, and",
+        ),
+    ],
+)
+def test_links_of_the_base_are_not_hidden(
+    tmp_path: Path, arguments: Dict[str, Any], message: str
+) -> None:
+    root = base_root(tmp_path, {"var/run": "run", "opt": "srv/opt"}, {})
+    with pytest.raises(StrataError, match=message):
+        customised(
+            tmp_path,
+            *arguments.get("listings", ()),
+            entries=arguments.get("entries", []),
+            root=root,
+        )
+
+
+def test_objects_that_the_base_has_are_linked_and_others_of_it_are_not_seen(tmp_path: Path) -> None:
+    module = file("lib/python3.11/site-packages/m.py")
+    below = [
+        listing("python:m", module, root="opt/store/m-1"),
+        listing("debian:x", file("etc/x")),
+    ]
+    (tmp_path / "below.json").write_text(json.dumps([item.to_json() for item in below]))
+    found = customised(
+        tmp_path,
+        # The base's file gives way to the image's, as a lower layer does.
+        listing("files:a", file("etc/x")),
+        farms=[{"mount": "opt/app/a", "objects": ["python:m"]}],
+        base_listings=[str(tmp_path / "below.json")],
+        borrowed=["python:m"],
+    )
+    link = found["opt/app/a/lib"]
+    assert link.issym() and link.linkname.endswith("opt/store/m-1/lib")

@@ -16,6 +16,7 @@ from strata.oci.image import (
     build_image,
     checked_name,
     checked_tag,
+    checked_variant,
     parse_timestamp,
     renamed,
     split_reference,
@@ -161,3 +162,19 @@ def test_times(text: str, seconds: int) -> None:
 def test_bad_time() -> None:
     with pytest.raises(StrataError, match="'soon' is not an ISO 8601 time"):
         parse_timestamp("soon")
+
+
+def test_variants() -> None:
+    assert checked_variant("arm", "v7") == "v7"
+    assert checked_variant("s390x", "") == ""
+    with pytest.raises(StrataError, match="no variant 'v9' of arm, which has v5, v6, v7, v8"):
+        checked_variant("arm", "v9")
+    with pytest.raises(StrataError, match="no variant 'v2' of s390x, which has none"):
+        checked_variant("s390x", "v2")
+
+
+def test_variant_is_in_the_configuration_and_the_index() -> None:
+    image = build_image(ImageSettings("x", architecture="arm", variant="v7"), [])
+    platform = {"architecture": "arm", "os": "linux", "variant": "v7"}
+    assert image.config.items() >= platform.items()
+    assert json.loads(image.files["index.json"])["manifests"][0]["platform"] == platform
