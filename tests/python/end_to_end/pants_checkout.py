@@ -27,6 +27,10 @@ _COPIED = (
     "pants.toml",
     "pyproject.toml",
 )
+# Pants gives its daemon 60 seconds to start, which a busy machine may not have. It starts anyway,
+# and the next try finds it.
+_IMPATIENT = "while waiting for pantsd to start"
+_PATIENCE = 4
 _COMPLETED = re.compile(r"Completed: (.*)")
 
 
@@ -84,16 +88,19 @@ class PantsCheckout:
         prefix: List[str] = [],  # noqa: B006 - never changed
         check: bool = True,
     ) -> PantsResult:
-        process = subprocess.run(
-            [*prefix, str(self.root / "pants"), *arguments],
-            cwd=self.root,
-            env=self._environment(environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        output = process.stdout.decode(errors="replace")
+        for _ in range(_PATIENCE):
+            process = subprocess.run(
+                [*prefix, str(self.root / "pants"), *arguments],
+                cwd=self.root,
+                env=self._environment(environment or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            output = process.stdout.decode(errors="replace")
+            if not process.returncode or _IMPATIENT not in output:
+                break
         if check:
             assert process.returncode == 0, output
         return PantsResult(process.returncode, output, _COMPLETED.findall(output))
@@ -108,6 +115,11 @@ class PantsCheckout:
             check=True,
         )
         return process.stdout
+
+    @property
+    def environment(self) -> Dict[str, str]:
+        """What a command in this checkout runs with."""
+        return self._environment({})
 
     def _environment(self, changes: Mapping[str, str]) -> Dict[str, str]:
         environment = dict(os.environ)

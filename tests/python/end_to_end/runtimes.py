@@ -137,7 +137,7 @@ class Podman:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._command = [
+        self.command = [
             "podman",
             "--root",
             str(folder / "root"),
@@ -150,37 +150,37 @@ class Podman:
 
     def load(self, archive: Path) -> str:
         """The image ID, which is the digest of its configuration."""
-        run(*self._command, "load", "-i", str(archive))
-        return run(*self._command, "image", "inspect", "--format", "{{.Id}}", NAME).strip()
+        run(*self.command, "load", "-i", str(archive))
+        return run(*self.command, "image", "inspect", "--format", "{{.Id}}", NAME).strip()
 
     def digest(self) -> str:
-        return run(*self._command, "image", "inspect", "--format", "{{.Digest}}", NAME).strip()
+        return run(*self.command, "image", "inspect", "--format", "{{.Digest}}", NAME).strip()
 
     @contextmanager
     def started(self) -> Iterator[Fetch]:
         port = free_port()
         limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
         container = run(
-            *self._command,
+            *self.command,
             *("run", "-d", "--read-only", "--network=host", *limits, f"--env=PORT={port}", NAME),
         ).strip()
         try:
             wait_for(over_http(port))
             yield over_http(port)
         finally:
-            run(*self._command, "rm", "-f", "-t", "1", container)
+            run(*self.command, "rm", "-f", "-t", "1", container)
 
     def remove(self) -> None:
-        run(*self._command, "system", "reset", "--force")
+        run(*self.command, "system", "reset", "--force")
 
 
 class Docker:
-    """A Docker engine of its own, with everything below one folder."""
+    """A Docker engine of its own, with everything below one folder. ``options`` are dockerd's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
         # A socket's path has at most 107 bytes.
-        self._socket = Path(f"/tmp/strata-docker-{os.getpid()}.sock")
+        self._socket = Path(f"/tmp/strata-docker-{os.getpid()}-{id(self):x}.sock")
         self._log = (folder / "dockerd.log").open("wb")
         path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
         self._daemon = subprocess.Popen(
@@ -192,6 +192,7 @@ class Docker:
                 f"--exec-root={folder / 'exec'}",
                 f"--pidfile={folder / 'pid'}",
                 f"--host=unix://{self._socket}",
+                *options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -199,14 +200,14 @@ class Docker:
             env={**os.environ, "PATH": path},
         )
         deadline = time.monotonic() + 60
-        while subprocess.run([*self._client, "info"], capture_output=True, check=False).returncode:
+        while subprocess.run([*self.client, "info"], capture_output=True, check=False).returncode:
             if self._daemon.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise AssertionError((folder / "dockerd.log").read_text())
             time.sleep(0.2)
 
     @property
-    def _client(self) -> List[str]:
+    def client(self) -> List[str]:
         return ["docker", f"--host=unix://{self._socket}"]
 
     @property
@@ -215,17 +216,17 @@ class Docker:
         return {"DOCKER_HOST": f"unix://{self._socket}"}
 
     def load(self, archive: Path) -> str:
-        run(*self._client, "load", "-i", str(archive))
-        return run(*self._client, "image", "inspect", "--format", "{{.Id}}", NAME).strip()
+        run(*self.client, "load", "-i", str(archive))
+        return run(*self.client, "image", "inspect", "--format", "{{.Id}}", NAME).strip()
 
     @contextmanager
     def started(self) -> Iterator[Fetch]:
-        container = run(*self._client, "run", "-d", "--read-only", "--network=none", NAME).strip()
+        container = run(*self.client, "run", "-d", "--read-only", "--network=none", NAME).strip()
 
         def fetch(path: str, body: Optional[bytes]) -> bytes:
             command = ["exec", "-i", container, "/opt/app/server/bin/python", "-c", _FETCH]
             process = subprocess.run(
-                [*self._client, *command, f"http://127.0.0.1:8080{path}"],
+                [*self.client, *command, f"http://127.0.0.1:8080{path}"],
                 input=body or b"",
                 capture_output=True,
                 check=False,
@@ -238,7 +239,7 @@ class Docker:
             wait_for(fetch)
             yield fetch
         finally:
-            run(*self._client, "rm", "-f", container)
+            run(*self.client, "rm", "-f", container)
 
     def stop(self) -> None:
         self._daemon.send_signal(signal.SIGTERM)
@@ -248,6 +249,11 @@ class Docker:
             self._daemon.kill()
             self._daemon.wait()
         self._log.close()
+        # A container on the machine's network leaves a mount behind.
+        for line in Path("/proc/mounts").read_text().splitlines():
+            mounted = line.split()[1]
+            if mounted.startswith(f"{self._folder}/"):
+                subprocess.run(["umount", mounted], check=False)
         if self._socket.exists():
             self._socket.unlink()
 
