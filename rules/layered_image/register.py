@@ -46,6 +46,7 @@ from layered_image.goals import (
     load_image,
     package,
     package_derived,
+    publish,
     run,
     run_image,
 )
@@ -93,6 +94,7 @@ def rules():
         *package_derived.rules(),
         *packages.rules(),
         *program.rules(),
+        *publish.rules(),
         *registry_settings.rules(),
         *python.rules(),
         *root.rules(),

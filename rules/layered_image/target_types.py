@@ -25,6 +25,7 @@ from pants.util.strutil import softwrap
 from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
 from layered_image.errors import invalid_field
+from layered_image.publish_target_types import PUBLISH_FIELDS
 from strata.archive.compression import Compression
 from strata.closure.owners import parse_rules
 from strata.errors import StrataError
@@ -505,6 +506,7 @@ class LayeredImageTarget(Target):
         LayeredImageOwnersField,
         LayeredImageIncludeStoreField,
         LayeredImageArchiveCompressionField,
+        *PUBLISH_FIELDS,
         *COMMAND_FIELDS,
         OutputPathField,
     )

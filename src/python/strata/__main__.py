@@ -39,6 +39,7 @@ PROGRAMS = {
     "stream": "strata.commands.archive",
     "run-image": "strata.commands.run_image",
     "load-image": "strata.commands.load_image",
+    "publish": "strata.commands.publish",
 }
 
 

@@ -170,6 +170,14 @@ class Podman:
         finally:
             run(*self.command, "rm", "-f", "-t", "1", container)
 
+    def pull(self, reference: str) -> str:
+        """The digest of what a registry without TLS has under ``reference``."""
+        run(*self._command, "pull", "--tls-verify=false", reference)
+        described = run(
+            *self._command, "image", "inspect", "--format", "{{.RepoDigests}}", reference
+        )
+        return digest_in(described)
+
     def remove(self) -> None:
         run(*self.command, "system", "reset", "--force")
 
@@ -218,6 +226,12 @@ class Docker:
     def load(self, archive: Path) -> str:
         run(*self.client, "load", "-i", str(archive))
         return run(*self.client, "image", "inspect", "--format", "{{.Id}}", NAME).strip()
+
+    def pull(self, reference: str) -> str:
+        """The digest of what a registry on loopback has under ``reference``."""
+        run(*self._client, "pull", reference)
+        described = run(*self._client, "image", "inspect", "--format", "{{.RepoDigests}}", reference)
+        return digest_in(described)
 
     @contextmanager
     def started(self) -> Iterator[Fetch]:

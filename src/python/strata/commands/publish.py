@@ -1,0 +1,71 @@
+"""``python -m strata publish SPEC``: puts an image of a layout into a repository of a registry.
+
+SPEC is a JSON file: ``layout`` (its folder), ``digest`` (of the image or index), ``repository``
+(with the registry's host in front), ``tags``, ``settings`` (``ClientSettings.to_json``),
+``locations`` (a folder that pushes share, or ""), ``mount_from`` (repositories of the same
+registry, with the host in front) and ``target``, which errors name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+from strata.errors import StrataError
+from strata.registry.client import RegistryClient
+from strata.registry.layout import Layout
+from strata.registry.locations import BlobLocations
+from strata.registry.progress import Progress, size
+from strata.registry.push import PushResult, push_layout
+from strata.registry.reference import parse_reference
+from strata.registry.settings import ClientSettings
+from strata.registry.upload import BlobOutcome
+
+
+def main(arguments: List[str]) -> int:
+    """Raises StrataError, which names the target, if the image does not get there."""
+    spec: Dict[str, Any] = json.loads(Path(arguments[0]).read_text())
+    try:
+        _publish(spec)
+    except StrataError as error:
+        raise StrataError(f"{spec['target']}: {error}") from error
+    except KeyboardInterrupt:
+        _say(f"{spec['target']}: interrupted; what is uploaded stays, and no tag was set")
+        return 130
+    return 0
+
+
+def _publish(spec: Dict[str, Any]) -> None:
+    name = parse_reference(spec["repository"])
+    locations = BlobLocations(Path(spec["locations"]) if spec["locations"] else None)
+    mounts = [parse_reference(item) for item in spec["mount_from"]]
+    settings = ClientSettings.from_json(spec["settings"])
+    with RegistryClient(settings, warn=_say) as client:
+        result = push_layout(
+            Layout(Path(spec["layout"])),
+            client.repository(name),
+            spec["tags"],
+            digest=spec["digest"],
+            concurrency=settings.concurrency,
+            locations=locations,
+            mount_from=[item.repository for item in mounts if item.registry == name.registry],
+            progress=Progress(_say),
+        )
+    _say(f"{name.name}@{result.digest}: {_summary(result)}")
+
+
+def _summary(result: PushResult) -> str:
+    counts: Dict[BlobOutcome, int] = {}
+    for outcome in result.outcomes.values():
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return (
+        f"{counts.get(BlobOutcome.UPLOADED, 0)} blobs uploaded ({size(result.uploaded)}), "
+        f"{counts.get(BlobOutcome.MOUNTED, 0)} mounted, "
+        f"{counts.get(BlobOutcome.EXISTS, 0)} already there"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
