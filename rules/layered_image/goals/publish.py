@@ -15,6 +15,7 @@ from pants.core.goals.publish import (
 )
 from pants.engine.addresses import Address
 from pants.engine.env_vars import CompleteEnvironmentVars
+from pants.engine.fs import Digest
 from pants.engine.target import Target, WrappedTargetRequest
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -69,11 +70,18 @@ class PublishLayeredImageFieldSet(PublishFieldSet):
 
 @dataclass(frozen=True)
 class PushRequest:
-    """One push: ``destination`` gets ``tags`` of the image that ``address`` is."""
+    """One push of an OCI layout's image or index ``digest``, which is what ``address`` builds.
 
-    target: Target
+    ``mount_from`` are repositories that may share blobs with it. ``remote`` maps digests of blobs
+    that the layout lacks to repositories that have them. All with their registry's host in front.
+    """
+
+    address: Address
+    layout: Digest
+    digest: str
     destination: Destination
-    mount_from: Tuple[str, ...]
+    mount_from: Tuple[str, ...] = ()
+    remote: FrozenDict = FrozenDict()
 
 
 @dataclass(frozen=True)
@@ -107,41 +115,41 @@ async def prepare_push(
     request: PushRequest, options: LayeredImageSubsystem, environment: CompleteEnvironmentVars
 ) -> Push:
     destination = request.destination
-    image = await build_layered_image(BuildImageRequest(request.target), **implicitly())
-    names = (destination.repository, *request.mount_from)
+    names = (destination.repository, *request.mount_from, *request.remote.values())
     settings = await read_registry_settings(RegistrySettingsRequest(names), **implicitly())
     spec = {
-        "target": request.target.address.spec,
+        "target": request.address.spec,
         "layout": "layout",
-        "digest": image.digest,
+        "digest": request.digest,
         "repository": destination.repository,
         "tags": destination.tags,
         "settings": json.loads(settings.text),
         "locations": _CACHE_FOLDER,
         "mount_from": request.mount_from,
+        "remote": dict(request.remote),
     }
     program = await prepare_program(
         ProgramRequest(
             "publish",
             json.dumps(spec),
-            FrozenDict({"layout": image.layout}),
+            FrozenDict({"layout": request.layout}),
             FrozenDict(environment.get_subset(options.registry_env_vars)),
             caches=FrozenDict({_CACHE: _CACHE_FOLDER}),
         ),
         **implicitly(),
     )
     data = {
-        "digest": image.digest,
+        "digest": request.digest,
         "registry": destination.registry.address,
         "repository": destination.repository,
-        "reference": f"{destination.repository}@{image.digest}",
+        "reference": f"{destination.repository}@{request.digest}",
         "tags": destination.tags,
     }
     return Push(
         PublishPackages(
             names=destination.names,
             process=program.process,
-            description=f"{destination.repository}@{image.digest}",
+            description=f"{destination.repository}@{request.digest}",
             data=PublishOutputData(data),
         )
     )
@@ -175,7 +183,10 @@ async def publish_layered_image(
     mounts = tuple(dict.fromkeys(item.repository for item in below))
     pushed = [item for item in found if not item.registry.skip_push]
     pushes = await concurrently(
-        prepare_push(PushRequest(target, item, mounts), **implicitly()) for item in pushed
+        prepare_push(
+            PushRequest(target.address, image.layout, image.digest, item, mounts), **implicitly()
+        )
+        for item in pushed
     )
     skipped = [
         PublishPackages(

@@ -74,6 +74,8 @@ class Published:
         text = (self.checkout.root / "pants.toml").read_text()
         self.checkout.write("pants.toml", text + options)
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        # On a busy machine Pants does not wait long enough for its daemon the first time.
+        self.checkout.run("roots", check=False)
         self.auth = folder / "auth.json"
         self.auth.write_text(json.dumps({"auths": {guarded.host: {"auth": token}}}))
 

@@ -3,23 +3,28 @@
 SPEC is a JSON file: ``layout`` (its folder), ``digest`` (of the image or index), ``repository``
 (with the registry's host in front), ``tags``, ``settings`` (``ClientSettings.to_json``),
 ``locations`` (a folder that pushes share, or ""), ``mount_from`` (repositories of the same
-registry, with the host in front) and ``target``, which errors name.
+registry, with the host in front), ``remote`` (blobs that the layout lacks: digest to a repository
+that has it) and ``target``, which errors name.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from strata.errors import StrataError
+from strata.registry.body import BlobSource
 from strata.registry.client import RegistryClient
+from strata.registry.descriptor import Descriptor
 from strata.registry.layout import Layout
 from strata.registry.locations import BlobLocations
 from strata.registry.progress import Progress, size
 from strata.registry.push import PushResult, push_layout
 from strata.registry.reference import parse_reference
+from strata.registry.remote import RemoteSource
 from strata.registry.settings import ClientSettings
 from strata.registry.upload import BlobOutcome
 
@@ -42,7 +47,17 @@ def _publish(spec: Dict[str, Any]) -> None:
     locations = BlobLocations(Path(spec["locations"]) if spec["locations"] else None)
     mounts = [parse_reference(item) for item in spec["mount_from"]]
     settings = ClientSettings.from_json(spec["settings"])
-    with RegistryClient(settings, warn=_say) as client:
+    remote = {digest: parse_reference(item) for digest, item in spec.get("remote", {}).items()}
+    for digest, origin in remote.items():
+        # Where it can be mounted from.
+        locations.record(origin.registry, origin.repository, {digest: True})
+    with RegistryClient(settings, warn=_say) as client, tempfile.TemporaryDirectory() as folder:
+
+        def find_blob(blob: Descriptor) -> Optional[BlobSource]:
+            if blob.digest not in remote:
+                return None
+            return RemoteSource(client.repository(remote[blob.digest]), blob, Path(folder))
+
         result = push_layout(
             Layout(Path(spec["layout"])),
             client.repository(name),
@@ -51,6 +66,7 @@ def _publish(spec: Dict[str, Any]) -> None:
             concurrency=settings.concurrency,
             locations=locations,
             mount_from=[item.repository for item in mounts if item.registry == name.registry],
+            find_blob=find_blob,
             progress=Progress(_say),
         )
     _say(f"{name.name}@{result.digest}: {_summary(result)}")

@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 
 import pytest
 from registries.fault_proxy import Fault, FaultProxy
-from registries.layouts import LayoutBuilder, noise
+from registries.layouts import LayoutBuilder, digest_of, noise
 from registries.server import PASSWORD, USER, DockerRegistry
 
 ENGINE = next(p for p in Path(__file__).resolve().parents if (p / "src/python/strata").exists())
@@ -70,8 +70,10 @@ def test_each_blob_and_tag_has_its_line(
     assert f"{registry.host}/app:2: {image['digest']}" in lines
     assert lines[-1].endswith("3 blobs uploaded (600.2 kB), 0 mounted, 0 already there")
     code, said = published(tmp_path, registry.host, image["digest"])
-    assert code == 0 and "already there" in said and "uploaded (" not in said.replace(
-        "0 blobs uploaded (0 B)", ""
+    assert (
+        code == 0
+        and "already there" in said
+        and "uploaded (" not in said.replace("0 blobs uploaded (0 B)", "")
     )
 
 
@@ -113,6 +115,40 @@ def test_what_fails_names_the_target_and_shows_no_credential(
         assert code == 0 and PASSWORD not in said
         kept: List[str] = [p.read_text() for p in (tmp_path / "locations").iterdir()]
         assert not [text for text in kept if PASSWORD in text or USER in text]
+
+
+def test_blobs_of_a_base_come_from_where_it_is(
+    registry: DockerRegistry, image: Dict[str, Any], tmp_path: Path
+) -> None:
+    """In its own registry they are mounted, and another one gets them through here."""
+    lacking = digest_of(noise(400_000, "a"))
+    code, said = published(tmp_path, registry.host, image["digest"])
+    assert code == 0, said
+    (tmp_path / "layout/blobs/sha256" / lacking[7:]).unlink()
+    remote = {lacking: f"{registry.host}/app"}
+    with FaultProxy(registry.host) as proxy:
+        way = {"registries": {h: {"plain_http": True} for h in (registry.host, proxy.host)}}
+        code, said = published(
+            tmp_path,
+            registry.host,
+            image["digest"],
+            repository=f"{registry.host}/derived",
+            remote=remote,
+            locations="",
+            settings=way,
+        )
+        assert code == 0 and "mounted from app (400.0 kB)" in said
+        with DockerRegistry(tmp_path / "other") as other:
+            way["registries"][other.host] = {"plain_http": True}
+            remote = {lacking: f"{proxy.host}/app"}
+            for _ in range(2):
+                code, said = published(
+                    tmp_path, other.host, image["digest"], remote=remote, settings=way
+                )
+                assert code == 0, said
+            assert other.has_blob("app", lacking)
+        # Once: the second time nobody needs the bytes.
+        assert len(proxy.requests("^GET .*/blobs/")) == 1
 
 
 def test_an_interrupt_ends_it_and_sets_no_tag(
