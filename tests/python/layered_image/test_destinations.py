@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Dict, List, Sequence, Tuple
 
 import pytest
-from layered_image.destinations import find_destinations, placeholders
-from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries
 from pants.engine.addresses import Address
 
+from layered_image.destinations import find_destinations, placeholders
+from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries
 from strata.errors import StrataError
 
 TABLE: Dict[str, Any] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
-from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries, Registry
 from pants.backend.docker.registries import DockerRegistries
 
+from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries, Registry
 from strata.errors import StrataError
 
 TABLES: "list[Dict[str, Any]]" = [

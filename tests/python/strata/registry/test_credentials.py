@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
+
 from registries.clients import client, repository
 from registries.layouts import LayoutBuilder, noise
 from registries.server import PASSWORD, USER, DockerRegistry
 from registries.token_service import TokenService
-
 from strata.registry.credentials import Credential, Credentials, auth_files
 from strata.registry.errors import AccessDenied
 from strata.registry.helper import ask_helper

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
+
 from registries.fault_proxy import Fault, FaultProxy
 from registries.layouts import LayoutBuilder, digest_of, noise
 from registries.server import PASSWORD, USER, DockerRegistry

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
+
 from end_to_end.tools import require
 from registries.certificates import Certificate, make_authority, make_server_certificate
 from registries.clients import client, repository
 from registries.layouts import LayoutBuilder, noise
 from registries.server import DockerRegistry
-
 from strata.errors import StrataError
 from strata.registry.errors import RegistryError, Unreachable
 from strata.registry.layout import Layout

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Dict, List
 
 import pytest
+
 from registries.clients import client, repository
 from registries.fault_proxy import Fault, FaultProxy
 from registries.layouts import LayoutBuilder, digest_of, noise
 from registries.server import DockerRegistry
-
 from strata.registry.body import BlobSource, BytesSource, Cancelled
 from strata.registry.client import RegistryClient
 from strata.registry.credentials import Credentials
