@@ -58,8 +58,11 @@ class ImageRepositoriesField(StringSequenceField):
 class ImageSkipPushField(BoolField):
     alias = "skip_push"
     default = False
-    help = (
-        "Whether `publish` leaves this image out, for example because only others are based on it."
+    help = softwrap(
+        """
+        Whether `publish` leaves this image out, for example because only others are based on it:
+        `skip_push=True`.
+        """
     )
 
 
