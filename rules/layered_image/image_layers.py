@@ -186,10 +186,15 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
         if customisation.error:
             raise commands_error(target, customisation.error)
         top_reason = f"{top_reason}, and what the commands changed"
+    if not commands and base.layers and _digest(customisation) == base.layers[-1].digest:
+        # Nothing of the base lies above it, and nothing of the image may be at its paths.
+        top: Tuple[Tuple[BuiltLayer, str], ...] = ()
+    else:
+        top = ((customisation, top_reason),)
     stored = {name for planned in plan for name in planned.members}
     below_held = request.base.held if request.base is not None else FrozenDict()
     return ImageLayers(
-        (*layers, (customisation, top_reason)),
+        (*layers, *top),
         FrozenDict({**below_held, **{name: own[name] for name in own if name in stored}}),
         (
             *(request.base.listings if request.base is not None else ()),
@@ -252,6 +257,11 @@ def _base_layers(loaded: Optional[LoadedBase], base: BaseImage) -> Tuple[LowerLa
 def _lower_layer(layer: BuiltLayer) -> LowerLayer:
     metadata = json.loads(layer.metadata)
     return LowerLayer(layer.blobs, blob_path(metadata["digest"]), metadata["diff_id"])
+
+
+def _digest(layer: BuiltLayer) -> str:
+    digest: str = json.loads(layer.metadata)["digest"]
+    return digest
 
 
 def _holding(

@@ -267,6 +267,11 @@ class Docker:
             self._daemon.kill()
             self._daemon.wait()
         self._log.close()
+        # A container on the machine's network leaves a mount behind.
+        for line in Path("/proc/mounts").read_text().splitlines():
+            mounted = line.split()[1]
+            if mounted.startswith(f"{self._folder}/"):
+                subprocess.run(["umount", mounted], check=False)
         if self._socket.exists():
             self._socket.unlink()
 

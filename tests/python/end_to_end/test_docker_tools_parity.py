@@ -38,6 +38,7 @@ files(name="other", sources=["other.txt"])
 files(name="sub", sources=["sub/hello.txt"])
 image_files(name="placed", files=[":hello"], destination="/srv")
 image_files(name="placed-too", files=[":other"], destination="/srv")
+image_directory(name="spool", path="/var/spool", mode="0700")
 image_files(name="who", files=[":hello"], destination="/etc/who")
 image_files(name="who-else", files=[":sub"], destination="/etc/who", strip_prefix="{FOLDER}/sub")
 
@@ -112,13 +113,20 @@ layered_image(
     mtime="1999-01-01T00:00:00Z",
 )
 layered_image(
+    name="same",
+    image_name="parity-same",
+    base=":base",
+    contents=[{SHELL}],
+    mtime="1999-01-01T00:00:00Z",
+)
+layered_image(
     name="middle",
     image_name="parity-middle",
     base=":base",
     max_layers=4,
     layering="popularity",
     # The shell is in the base too, and lies in the image once.
-    contents=[{SHELL}, ":placed", ":placed-too"],
+    contents=[{SHELL}, ":placed", ":placed-too", ":spool"],
     config={{"Env": ["ADDED=middle", "SHARED=middle"]}},
     mtime="1999-01-01T00:00:00Z",
 )
@@ -400,7 +408,7 @@ def test_15_two_layers_are_enough(repository: PantsCheckout, engine: Engine) -> 
 
 def test_16_a_layer_of_many_loses_nothing(repository: PantsCheckout) -> None:
     assert len(digests(repository, "bulk")) == 4
-    expected = sorted(f"srv/{number}.txt" for number in range(_MANY))
+    expected = sorted(f"srv/many/{number}.txt" for number in range(_MANY))
     assert files_below(archive(repository, "bulk"), "srv") == expected
 
 
@@ -476,6 +484,10 @@ def test_20_objects_of_the_base_are_not_repeated(repository: PantsCheckout, engi
     assert engine.run(image, "/bin/sh", "-c", "echo one shell") == "one shell\n"
 
 
+def test_20_equal_layers_appear_once(repository: PantsCheckout) -> None:
+    assert digests(repository, "same") == digests(repository, "base")
+
+
 def test_40_environment_of_the_base(repository: PantsCheckout, engine: Engine) -> None:
     image = engine.load(archive(repository, "top"))
     config = engine.inspect(image)["Config"]
@@ -506,7 +518,8 @@ def test_cancelled_stream_leaves_nothing_behind(repository: PantsCheckout) -> No
     writer.stdout.close()
     message = writer.stderr.read().decode()
     assert writer.wait(timeout=120) != 0
-    assert "Traceback" not in message and "BrokenPipe" not in message
+    # Pants' own client may complain, but nothing of ours does.
+    assert "strata/commands" not in message
     # And the next one is whole.
     assert (
         repository.stream("run", f"{FOLDER}:layered") == archive(repository, "layered").read_bytes()

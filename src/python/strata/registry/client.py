@@ -9,10 +9,12 @@ For example, the manifest of a base image::
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from types import TracebackType
 from typing import Callable, Optional, Type
 
+from strata.registry.body import Cancelled
 from strata.registry.credentials import Credential, Credentials
 from strata.registry.endpoint import Endpoint
 from strata.registry.reference import Reference
@@ -43,7 +45,9 @@ class RegistryClient:
         self._credentials = credentials or Credentials(
             helper_timeout=self.settings.helper_timeout, warn=warn
         )
-        self._policy = policy or RetryPolicy.of(self.settings)
+        #: Set it to end what is under way soon, waits among attempts included, with Cancelled.
+        self.cancelled = threading.Event()
+        self._policy = policy or RetryPolicy.of(self.settings, self._pause)
         self._transport = Transport(self.settings.connect_timeout, self.settings.read_timeout)
 
     def repository(self, name: Reference) -> Repository:
@@ -62,7 +66,7 @@ class RegistryClient:
         origin = self.settings.endpoint(name.registry)
         find = self._finder(name.registry, name)
         endpoints.append(Endpoint(origin, self._transport, self._policy, find, trust))
-        return Repository(name, endpoints, self.settings.chunk_size)
+        return Repository(name, endpoints, self.settings.chunk_size, self.cancelled)
 
     def close(self) -> None:
         """Ends idle connections."""
@@ -78,6 +82,10 @@ class RegistryClient:
         trace: Optional[TracebackType],
     ) -> None:
         self.close()
+
+    def _pause(self, seconds: float) -> None:
+        if self.cancelled.wait(seconds):
+            raise Cancelled
 
     def _finder(self, registry: str, name: Reference) -> Callable[[], Optional[Credential]]:
         return lambda: self._credentials.find(registry, name.repository)

@@ -7,7 +7,6 @@ sees an image can find what refers to it.
 from __future__ import annotations
 
 import concurrent.futures
-import threading
 from dataclasses import dataclass
 from typing import BinaryIO, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -58,6 +57,8 @@ def push_layout(
     that may share blobs; ``mount_from`` are further repositories of the same registry to mount
     from, such as the base image's. ``find_blob`` has blobs that are not in the layout.
 
+    A client makes one push at a time: a failure ends all that is under way.
+
     Raises StrataError for a layout that cannot be pushed, RegistryError for a registry that does
     not take it. No tag is set then.
     """
@@ -97,7 +98,9 @@ class _Push:
         self._mount_from = mount_from
         self._find_blob = find_blob
         self._progress = progress
-        self._cancelled = threading.Event()
+        # Nobody waits for a blob once another has failed.
+        self._cancelled = repository.cancelled
+        self._cancelled.clear()
         self._not_there: List[Tuple[str, str]] = []
         self.outcomes: Dict[str, BlobOutcome] = {}
         self.uploaded = 0
@@ -148,7 +151,6 @@ class _Push:
             self._source(blob),
             mount_from=candidates,
             on_position=self._progress.follow(blob),
-            cancelled=self._cancelled,
         )
         self.outcomes[blob.digest] = outcome
         if outcome is BlobOutcome.UPLOADED:

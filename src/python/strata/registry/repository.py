@@ -32,9 +32,17 @@ _Result = TypeVar("_Result")
 
 class Repository:
     """Get one from ``RegistryClient.repository``. ``endpoints`` are the mirrors and, as the last
-    one, the registry itself. ``chunk_size`` is as in ``ClientSettings``."""
+    one, the registry itself. ``chunk_size`` is as in ``ClientSettings``, and
+    ``cancelled`` as in ``RegistryClient``."""
 
-    def __init__(self, name: Reference, endpoints: Sequence[Endpoint], chunk_size: int) -> None:
+    def __init__(
+        self,
+        name: Reference,
+        endpoints: Sequence[Endpoint],
+        chunk_size: int,
+        cancelled: threading.Event,
+    ) -> None:
+        self.cancelled = cancelled
         self.registry = name.registry
         self.name = name.repository
         self._endpoints = endpoints
@@ -144,14 +152,12 @@ class Repository:
         source: BlobSource,
         mount_from: Sequence[str] = (),
         on_position: Optional[OnPosition] = None,
-        cancelled: Optional[threading.Event] = None,
     ) -> Tuple[BlobOutcome, str]:
         """Makes sure that the registry has a blob here, sending its bytes only if it must.
 
         ``mount_from`` are repositories of the same registry that may have it, without the
         registry's host. The second value is the one that it was mounted from. ``on_position`` is
-        told how many bytes are through; setting ``cancelled`` ends an upload with
-        ``body.Cancelled``.
+        told how many bytes are through. Raises Cancelled soon after ``cancelled`` is set.
         """
         if self.has_blob(descriptor.digest):
             return BlobOutcome.EXISTS, ""
@@ -162,7 +168,7 @@ class Repository:
             source,
             self._chunk_size,
             on_position,
-            cancelled,
+            self.cancelled,
         )
         return upload.run(mount_from)
 

@@ -28,12 +28,13 @@ class RetryPolicy:
     jitter: Callable[[], float] = lambda: random.uniform(0.75, 1.25)
 
     @classmethod
-    def of(cls, settings: ClientSettings) -> "RetryPolicy":
+    def of(cls, settings: ClientSettings, sleep: Callable[[float], None]) -> "RetryPolicy":
         return cls(
             max(1, settings.attempts),
             settings.first_delay,
             settings.longest_delay,
             settings.longest_retry_after,
+            sleep,
         )
 
     def wait(self, failures: int, retry_after: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from pathlib import Path
 from typing import Dict, List
 
@@ -14,12 +15,14 @@ from registries.fault_proxy import Fault, FaultProxy
 from registries.layouts import LayoutBuilder, digest_of, noise
 from registries.server import DockerRegistry
 from strata.registry.body import BlobSource, BytesSource, Cancelled
+from strata.registry.client import RegistryClient
+from strata.registry.credentials import Credentials
 from strata.registry.descriptor import Descriptor
 from strata.registry.errors import DigestMismatch, NotFound, RegistryError, Unreachable
 from strata.registry.layout import Layout
 from strata.registry.push import push_layout
 from strata.registry.retry import seconds_of
-from strata.registry.settings import RegistrySettings
+from strata.registry.settings import ClientSettings, RegistrySettings
 from strata.registry.upload import BlobOutcome
 
 CHUNK = 256 << 10
@@ -152,16 +155,33 @@ def test_a_failure_ends_the_other_uploads_soon(
 
 
 def test_uploads_can_be_cancelled(registry: DockerRegistry) -> None:
-    cancelled = threading.Event()
-
-    def stop(position: int) -> None:
-        cancelled.set()
-
     with client(registry.host) as used:
+
+        def stop(position: int) -> None:
+            used.cancelled.set()
+
         target = repository(used, f"{registry.host}/app")
         with pytest.raises(Cancelled):
-            target.push_blob(BLOB, BytesSource(CONTENT), on_position=stop, cancelled=cancelled)
+            target.push_blob(BLOB, BytesSource(CONTENT), on_position=stop)
     assert not registry.has_blob("app", BLOB.digest)
+
+
+def test_nobody_waits_once_another_has_failed(
+    registry: DockerRegistry, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    built = LayoutBuilder(tmp_path / "layout")
+    layers = [noise(2000, "asked to wait"), noise(1000, "refused")]
+    built.image(layers)
+    busy, wrong = (digest_of(layer)[7:] for layer in layers)
+    proxy.faults.append(Fault(f"^PUT .*{busy}", status=429, headers={"Retry-After": "60"}))
+    proxy.faults.append(Fault(f"^PUT .*{wrong}", status=403, stall=1))
+    settings = ClientSettings(registries={proxy.host: RegistrySettings(plain_http=True)})
+    start = time.monotonic()
+    with RegistryClient(settings, Credentials({"REGISTRY_AUTH_FILE": "/nonexistent"})) as used:
+        target = repository(used, f"{proxy.host}/app")
+        with pytest.raises(RegistryError, match="403"):
+            push_layout(Layout(built.folder), target, ["latest"])
+    assert time.monotonic() - start < 30
 
 
 def stored(registry: DockerRegistry) -> Dict[str, object]:
