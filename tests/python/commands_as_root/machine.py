@@ -150,7 +150,7 @@ class Machine:
             "packaged_tools": [],
             "files": [],
             "environment": {},
-            "timeout": 60,
+            "timeout": 300,
             "memory": "50%",
             "layers": list(layers),
             **changes,

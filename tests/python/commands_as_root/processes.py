@@ -20,7 +20,7 @@ def running(text: str) -> List[int]:
 
 
 def await_true(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import List
@@ -11,17 +12,30 @@ from typing import List
 import pytest
 
 from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, WAYS_TO_COPY, Machine
+from commands_as_root.processes import running
 from strata.archive.entry import Entry, symlink
 
 NAMESPACED = [way for way in WAYS if "without namespaces" not in way]
 
 
-@pytest.mark.parametrize("way", NAMESPACED)
+@pytest.mark.parametrize("way", [*NAMESPACED, "user without namespaces"])
 def test_fork_bomb(machine: Machine, way: str) -> None:
     outcome = machine.run("bomb() { bomb | bomb & }; bomb; sleep 30", way, timeout=10)
     assert outcome.code == 1
     # The machine still starts processes.
     assert machine.run("true").code == 0
+
+
+@pytest.mark.parametrize("way", ["full map", "user without namespaces"])
+def test_processes_below_each_other(machine: Machine, way: str) -> None:
+    """Deeper than any recursion goes."""
+    mark = f"1.{time.time_ns()}"
+    last = f"else sleep 9{mark}; fi"
+    nested = f"f() {{ if [ $1 -gt 0 ]; then ( f $(($1 - 1)); true ); {last}; }}; f 1200"
+    outcome = machine.run(nested, way, timeout=20)
+    assert outcome.code == 1
+    assert "took longer than 20 seconds" in outcome.error
+    assert running(f"sleep 9{mark}") == []
 
 
 @pytest.mark.parametrize("way", list(WAYS))

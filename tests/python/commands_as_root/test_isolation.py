@@ -149,7 +149,7 @@ def test_sources_of_the_sandbox_are_not_written_to(machine: Machine) -> None:
 
 def test_spec_is_json(machine: Machine) -> None:
     _, folder, _ = machine.prepare("true")
-    assert json.loads((folder / "spec.json").read_text())["timeout"] == 60
+    assert json.loads((folder / "spec.json").read_text())["timeout"] == 300
 
 
 def test_network_has_the_names_of_the_machine(machine: Machine) -> None:
@@ -189,3 +189,13 @@ def test_sys_is_empty(machine: Machine, way: str) -> None:
     script = 'test -z "$(ls /sys)"; touch /sys/made 2> /dev/null || true; touch /etc/made'
     outcome = machine.run(script, way, in_image=True, layers=layers, tools=["ls", "touch"])
     assert sorted(outcome.members()) == ["etc", "etc/made"]
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_files_that_cannot_be_read_can_be_looked_at(machine: Machine, way: str) -> None:
+    hidden = machine.folder / "hidden"
+    hidden.write_text("x")
+    hidden.chmod(0)
+    script = f"test ! -e {hidden} || stat -c %a {hidden}; touch made; chmod 0 made; stat -c %a made"
+    outcome = machine.run(script, way)
+    assert outcome.code == 0, outcome.error

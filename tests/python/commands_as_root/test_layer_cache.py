@@ -55,13 +55,13 @@ def test_many_at_once(machine: Machine, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["full map", "subordinate ids", "single id"])
 def test_killed_half_way(machine: Machine, way: str) -> None:
-    layers = [machine.layer(*files(30_000), Entry("mine", content=way.encode(), uid=33))]
-    script = _COUNT.format(count=30_000)
+    layers = [machine.layer(*files(8_000), Entry("mine", content=way.encode(), uid=33))]
+    script = _COUNT.format(count=8_000)
     options = {"in_image": True, "layers": layers, "tools": _TOOLS}
     command, folder, environment = machine.prepare(script, way, **options)
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     cache = machine.cache(way)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(cache.glob("*/*.partial/data/100")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
@@ -123,11 +123,11 @@ def test_unpacked_files_stay_as_they_were(machine: Machine, way: str) -> None:
     cache.mkdir()
     cache.chmod(0o777)
     options = {"in_image": True, "layers": layers, "cache": str(cache)}
-    tools = ["chmod", "chown", "find", "rm", "sh", "touch"]
+    tools = ["chmod", "chown", "rm", "touch"]
     assert machine.run("true", way, **options).code == 0
     before = contents(cache)
     script = """
-find /data -type f -exec sh -c 'for f; do echo changed > $f; done' _ {} +
+for file in /data/*; do echo changed > $file; done
 chmod -R 777 /data /etc; chown -R 5:5 /data /etc; touch /etc/x
 rm -rf /data /etc
 """
@@ -141,13 +141,15 @@ def test_layers_can_be_cleared(machine: Machine, way: str) -> None:
     """Also those whose files belong to others: nobody but a namespace may remove them."""
     owned = Entry("srv/private/file", content=way.encode(), uid=33, gid=33)
     folder = Entry("srv/private", type=EntryType.DIRECTORY, mode=0o700, uid=33, gid=33)
-    layers = [machine.layer(folder, owned)]
-    outcome = machine.run("true", way, in_image=True, layers=layers)
+    cache = machine.folder / f"cache-cleared-{way}"
+    cache.mkdir()
+    cache.chmod(0o777)
+    options = {"in_image": True, "layers": [machine.layer(folder, owned)], "cache": str(cache)}
+    outcome = machine.run("true", way, **options)
     assert outcome.code == 0, outcome.error
-    cache = machine.cache(way)
     assert list(cache.glob("*/*/srv/private"))
     (outcome.folder / "clear.json").write_text(json.dumps({"cache": str(cache)}))
     command, environment = machine.program(way, "clear-layers", "clear.json")
     subprocess.run(command, cwd=outcome.folder, env=environment, check=True)
     assert os.listdir(cache) == []
-    assert machine.run("true", way, in_image=True, layers=layers).code == 0
+    assert machine.run("true", way, **options).code == 0

@@ -15,10 +15,12 @@ _WAY = "single id"
 # Limits of namespaces are those of a user namespace and of all below it.
 _LIMITED = """
 import subprocess, sys
+from strata.namespace import linux
 from strata.namespace.id_map import full_map
 from strata.namespace.isolation import Isolation, run_isolated
 
 def limited():
+    linux.mount("proc", "/proc", "proc")
     with open("/proc/sys/user/max_user_namespaces", "w") as limit:
         limit.write("0")
     return subprocess.run(sys.argv[1:]).returncode

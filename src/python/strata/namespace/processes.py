@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Callable, List, NoReturn
+from typing import Callable, NoReturn, Set
 
 from strata.errors import StrataError
 from strata.namespace import linux
@@ -64,6 +64,8 @@ def run_guarded(body: Callable[[], int], parent: Parent) -> int:
     A guard between this process and the child, outside of their group, ends all that is left when
     one of them is gone; this process does the same if the guard is.
     """
+    # Also for what is forked from here, until it starts another program.
+    linux.hide_from_others()
     linux.adopt_orphans()
     caller = os.pidfd_open(os.getpid())
 
@@ -133,10 +135,19 @@ def _become(body: Callable[[], int], tied: bool) -> NoReturn:
 def end_descendants() -> None:
     """Kills all that this process and its children have started, and waits for it."""
     while True:
-        for process in _descendants(os.getpid()):
+        seen: Set[int] = set()
+        while found := _descendants(os.getpid()) - seen:
+            # What is stopped starts nothing new.
+            for process in found:
+                _signal(process, signal.SIGSTOP)
+            seen |= found
+        for process in seen:
             _signal(process, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
+            # All that have ended: to look at each of thousands once is enough.
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:
             return
 
@@ -156,10 +167,13 @@ def _signal(process: int, number: int) -> None:
         os.kill(process, number)
 
 
-def _descendants(parent: int) -> List[int]:
-    found = []
-    for children in Path(f"/proc/{parent}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for number in map(int, children.read_text().split()):
-                found += [number, *_descendants(number)]
+def _descendants(parent: int) -> Set[int]:
+    found: Set[int] = set()
+    todo = [parent]
+    while todo:
+        for children in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                new = {int(number) for number in children.read_text().split()} - found
+                found |= new
+                todo += new
     return found

@@ -31,7 +31,7 @@ class Scratch:
 
     def __init__(self, point: Path, cache: Path, memory: str) -> None:
         options = f"mode=700,size={memory}"
-        linux.mount("tmpfs", point, "tmpfs", linux.MS_NOSUID, options)
+        linux.mount("tmpfs", point, "tmpfs", 0, options)
         self.folder = point
         self._lock = -1
         if os.environ.get(USE) == "disk" or not _takes_attributes(point):
