@@ -29,6 +29,7 @@ COMMANDS = {
     "clock": "strata.commands.clock",
     "run-commands": "strata.commands.run_commands",
     "check-namespaces": "strata.commands.check_namespaces",
+    "clear-layers": "strata.commands.clear_layers",
     "archive": "strata.commands.archive",
     "debian-lock": "strata.commands.debian_lock",
     "debian-mirrors": "strata.commands.debian_mirrors",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -35,10 +36,19 @@ WAYS: Mapping[str, Tuple[int, Mapping[str, str]]] = {
     "user without namespaces": (USER, {"STRATA_ISOLATION": "plain"}),
 }
 #: The same on a kernel that lays no tree over another one.
-WAYS_TO_COPY: Mapping[str, Tuple[int, Mapping[str, str]]] = {
-    f"{way}, no overlays": (WAYS[way][0], {**WAYS[way][1], "STRATA_OVERLAYS": "never"})
-    for way in ("full map", "single id")
+WAYS_TO_COPY, WAYS_WITH_FUSE = (
+    {
+        f"{way}, {text}": (WAYS[way][0], {**WAYS[way][1], "STRATA_OVERLAYS": use})
+        for way in ("full map", "subordinate ids", "single id")
+    }
+    for use, text in (("never", "no overlays"), ("fuse", "fuse-overlayfs"))
+)
+#: On a kernel whose files in memory have no attributes.
+WAYS_ON_DISK = {
+    f"{way}, on disk": (WAYS[way][0], {**WAYS[way][1], "STRATA_SCRATCH": "disk"})
+    for way in ("full map", "subordinate ids", "single id")
 }
+_ALL_WAYS = {**WAYS, **WAYS_TO_COPY, **WAYS_WITH_FUSE, **WAYS_ON_DISK}
 #: Those that can make the image the root folder.
 WAYS_INTO_IMAGE = tuple(way for way in WAYS if way != "user without namespaces")
 
@@ -94,7 +104,11 @@ class Machine:
             path = self.folder / name
             path.write_text(f"somebody:{_FIRST_SUBORDINATE}:65536\n")
             files.append((path, f"/etc/{name}"))
-        return files
+        # As udev makes it, where there is one.
+        fuse = self.folder / "fuse"
+        os.mknod(fuse, stat.S_IFCHR | 0o666, os.makedev(10, 229))
+        fuse.chmod(0o666)
+        return [*files, (fuse, "/dev/fuse")]
 
     def layer(self, *entries: Entry) -> Dict[str, str]:
         """A layer below the customisation layer."""
@@ -113,7 +127,7 @@ class Machine:
         **changes: Any,
     ) -> Tuple[List[str], Path, Dict[str, str]]:
         """A command line, the folder to run it in, and its environment."""
-        user, _ = {**WAYS, **WAYS_TO_COPY}[way]
+        user, _ = _ALL_WAYS[way]
         self._runs += 1
         folder = self.folder / f"run-{self._runs}"
         folder.mkdir()
@@ -134,7 +148,7 @@ class Machine:
             "packaged_tools": [],
             "files": [],
             "environment": {},
-            "timeout": 60,
+            "timeout": 300,
             "memory": "50%",
             "layers": list(layers),
             **changes,
@@ -147,7 +161,7 @@ class Machine:
 
     def cache(self, way: str) -> Path:
         """The folder of unpacked layers that the user of ``way`` has."""
-        user, _ = {**WAYS, **WAYS_TO_COPY}[way]
+        user, _ = _ALL_WAYS[way]
         cache = self.folder / f"cache-{user}"
         cache.mkdir(exist_ok=True)
         os.chown(cache, user, user)
@@ -155,7 +169,7 @@ class Machine:
 
     def program(self, way: str, *arguments: str) -> Tuple[List[str], Dict[str, str]]:
         """A command line of the engine's, and its environment."""
-        user, isolation = {**WAYS, **WAYS_TO_COPY}[way]
+        user, isolation = _ALL_WAYS[way]
         command = [PYTHON, "-m", "strata", *arguments]
         if user:
             identity = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
@@ -193,7 +207,7 @@ def missing() -> Optional[str]:
     """What this machine lacks for these tests."""
     if os.geteuid() != 0:
         return "needs root"
-    for program in ("setpriv", "unshare", "newuidmap", "bash", "setcap"):
+    for program in ("setpriv", "unshare", "newuidmap", "bash", "setcap", "fuse-overlayfs"):
         if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
             return f"needs {program}"
     version = subprocess.run(

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import os
 import tarfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import List
 
 import pytest
 
-from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, Machine
+from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, WAYS_TO_COPY, Machine
+from commands_as_root.processes import running
 from strata.archive.entry import Entry, symlink
 
 NAMESPACED = [way for way in WAYS if "without namespaces" not in way]
 
 
-@pytest.mark.parametrize("way", NAMESPACED)
+@pytest.mark.parametrize("way", [*NAMESPACED, "user without namespaces"])
 def test_fork_bomb(machine: Machine, way: str) -> None:
     outcome = machine.run("bomb() { bomb | bomb & }; bomb; sleep 30", way, timeout=10)
     assert outcome.code == 1
     # The machine still starts processes.
     assert machine.run("true").code == 0
+
+
+@pytest.mark.parametrize("way", ["full map", "user without namespaces"])
+def test_processes_below_each_other(machine: Machine, way: str) -> None:
+    """Deeper than any recursion goes."""
+    mark = f"1.{time.time_ns()}"
+    last = f"else sleep 9{mark}; fi"
+    nested = f"f() {{ if [ $1 -gt 0 ]; then ( f $(($1 - 1)); true ); {last}; }}; f 1200"
+    outcome = machine.run(nested, way, timeout=20)
+    assert outcome.code == 1
+    assert "took longer than 20 seconds" in outcome.error
+    assert running(f"sleep 9{mark}") == []
 
 
 @pytest.mark.parametrize("way", list(WAYS))
@@ -61,12 +77,66 @@ def test_name_that_is_not_utf_8(machine: Machine, way: str) -> None:
 
 
 def test_sparse_file(machine: Machine) -> None:
-    """Larger than memory and than what 32 bits count, and no block of it on the disk."""
-    outcome = machine.run("truncate -s 5G sparse", memory="64m")
+    """Ten times what commands may take, more than a size in octal can say, and it takes no room."""
+    outcome = machine.run("truncate -s 10G sparse", memory="64m")
     assert outcome.code == 0, outcome.error
     with tarfile.open(outcome.folder / "blob") as archive:
-        assert archive.getmember("sparse").size == 5 << 30
+        assert archive.getmember("sparse").size == 10 << 30
     (outcome.folder / "blob").unlink()
+
+
+_TRACE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for process in (1, os.getppid(), int(sys.argv[1])):
+    # PTRACE_ATTACH and PTRACE_SEIZE
+    for request in (16, 0x4206):
+        if libc.ptrace(request, process, None, None) == 0:
+            sys.exit(f"traced {process} by {request}")
+        print(process, request, os.strerror(ctypes.get_errno()))
+"""
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_ptrace_of_the_parents(machine: Machine, way: str) -> None:
+    """Neither the engine's processes nor this test's can be attached to."""
+    outcome = machine.run(
+        f"exec python3 -c '{_TRACE}' {os.getpid()}", way, tools=["python3"], network=False
+    )
+    assert outcome.code == 0, outcome.error
+    assert outcome.output.count("not permitted") + outcome.output.count("No such process") == 6
+
+
+@pytest.mark.parametrize("way", [*WAYS_INTO_IMAGE, *WAYS_TO_COPY])
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        [[symlink("x", "{outside}"), Entry("x/file", content=b"changed")]],
+        [[symlink("x", "{outside}")], [Entry("x/file", content=b"changed")]],
+        [[symlink("x", "{outside}"), Entry("x/.wh.file")]],
+        [[symlink("x", "{outside}")], [Entry("x/.wh.file")]],
+        [[symlink("x", "{outside}")], [Entry("x/.wh..wh..opq")]],
+    ],
+)
+def test_layers_that_write_through_links(
+    machine: Machine, way: str, hostile: List[List[Entry]]
+) -> None:
+    outside = machine.folder / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "file").write_text("as it was")
+    layers = [
+        machine.layer(*(replace(e, link=e.link.format(outside=outside)) for e in entries))
+        for entries in hostile
+    ]
+    outcome = machine.run("true", way, in_image=True, layers=layers)
+    assert (outside / "file").read_text() == "as it was"
+    assert os.listdir(outside) == ["file"]
+    assert "Traceback" not in outcome.error
+    if len(hostile) == 1:
+        assert outcome.code == 1
+        assert "which lies below /x, and that is no folder there" in outcome.error
+    else:
+        assert outcome.code == 0, outcome.error
 
 
 @pytest.mark.parametrize("way", WAYS_INTO_IMAGE)

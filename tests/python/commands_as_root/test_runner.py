@@ -10,13 +10,21 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from commands_as_root.machine import WAYS, Machine, need
+from commands_as_root.machine import (
+    WAYS,
+    WAYS_ON_DISK,
+    WAYS_TO_COPY,
+    WAYS_WITH_FUSE,
+    Machine,
+    need,
+)
+from commands_as_root.processes import await_true, running
 from strata.archive.compression import Compression
-from strata.archive.entry import Entry, EntryType, directory
+from strata.archive.entry import Entry, EntryType, directory, symlink
 from strata.archive.writer import write_layer
 from strata.namespace.tools import find_program
 
@@ -144,34 +152,19 @@ def test_nothing_survives_a_kill(images: Images, way: str) -> None:
     process = images.start(way, "sh", "-c", f"sleep {mark} & echo ready; wait")
     assert process.stdout is not None
     process.stdout.readline()
-    _wait_until(lambda: _running(mark))
+    await_true(lambda: running(f"sleep {mark}") != [])
     process.kill()
     process.wait()
-    _wait_until(lambda: not _running(mark))
+    await_true(lambda: running(f"sleep {mark}") == [])
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
-
-
-def _running(mark: str) -> bool:
-    wanted = b"\0".join((b"sleep", mark.encode()))
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(wanted):
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return False
-
-
-@pytest.mark.parametrize("way", NAMESPACED)
+@pytest.mark.parametrize("way", [*NAMESPACED, *WAYS_WITH_FUSE, *WAYS_TO_COPY, *WAYS_ON_DISK])
 def test_changes_are_of_one_run(images: Images, way: str) -> None:
-    made = images.run(way, {}, "sh", "-c", "touch /bin/new && echo changed > /etc/passwd")
+    script = "touch /bin/new && echo changed > /etc/passwd && stat -f -c %T /"
+    made = images.run(way, {}, "sh", "-c", script)
     assert made.returncode == 0, made.stderr
+    kind = "tmpfs" if way in WAYS_TO_COPY else "fuse" if way in WAYS_WITH_FUSE else "overlayfs"
+    assert kind in made.stdout
     again = images.run(way, {}, "sh", "-c", "test ! -e /bin/new && cat /etc/passwd")
     assert again.stdout == _USERS
 
@@ -237,3 +230,31 @@ def test_runc_without_root_runs_as_nobody_else(images: Images) -> None:
     result = images.run("single id", {"Cmd": ["id"], "User": "web"}, runtime="runc")
     assert result.returncode == 1
     assert "runc needs root to run a program as 990:991" in result.stderr
+
+
+@pytest.mark.parametrize("way", NAMESPACED)
+def test_links_of_the_image_lead_nowhere_else(machine: Machine, images: Images, way: str) -> None:
+    """What a runtime makes and reads before the program starts is in the image, too."""
+    outside = machine.folder / "runner-outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "passwd").write_text("web:x:1:1::/outside:/bin/sh\n")
+    (outside / "resolv.conf").unlink(missing_ok=True)
+    (outside / "resolv.conf").symlink_to("elsewhere")
+    layer = images.folder / f"links-{way}.tar"
+    plain = [entry for entry in _layer() if not entry.path.startswith(("etc/", "srv"))]
+    links = [symlink("etc", str(outside)), symlink("srv", str(outside))]
+    blob = write_layer([*plain, *links], layer, Compression.NONE, 1)
+    linked = Images(machine, layer, blob.diff_id, images.folder)
+    result = linked.run(way, {"Cmd": ["id"], "User": "web"})
+    assert "has no user 'web'" in result.stderr
+    result = linked.run(way, {"Cmd": ["sh", "-c", "echo x"], "WorkingDir": "/srv/made"})
+    assert result.stdout == "x\n", result.stderr
+    assert sorted(path.name for path in outside.iterdir()) == ["passwd", "resolv.conf"]
+    assert (outside / "resolv.conf").is_symlink()
+
+
+def test_working_directory_that_cannot_be(images: Images) -> None:
+    result = images.run("full map", {"Cmd": ["id"], "WorkingDir": "/etc/passwd/x"})
+    assert result.returncode == 1
+    assert "/etc/passwd/x, the WorkingDir of the image's config, cannot be made" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, WAYS_TO_COPY, Machine
+from commands_as_root.machine import WAYS, WAYS_INTO_IMAGE, WAYS_ON_DISK, WAYS_TO_COPY, Machine
 from strata.archive.entry import Entry, EntryType, directory, symlink
 
 TREE = (
@@ -100,7 +102,7 @@ def test_in_the_customisation_tree(machine: Machine, way: str) -> None:
     assert found.blob == expected.blob
 
 
-@pytest.mark.parametrize("way", [*WAYS_INTO_IMAGE[1:], *WAYS_TO_COPY])
+@pytest.mark.parametrize("way", [*WAYS_INTO_IMAGE[1:], *WAYS_TO_COPY, *WAYS_ON_DISK])
 def test_in_the_image(machine: Machine, way: str) -> None:
     layers = [machine.layer(*LOWER), machine.layer(Entry("etc/other", content=b"other"))]
     arguments = {"in_image": True, "layers": layers, "entries": TREE, "tools": TOOLS}
@@ -108,6 +110,8 @@ def test_in_the_image(machine: Machine, way: str) -> None:
     found = machine.run(IN_IMAGE, way, **arguments)
     assert found.content("shown") == expected.content("shown")
     assert found.blob == expected.blob
+    scratch = machine.cache(way) / "scratch"
+    assert not scratch.exists() or os.listdir(scratch) == []
 
 
 def test_what_the_layer_of_the_tree_is(machine: Machine) -> None:

@@ -33,8 +33,9 @@ def describe(found: Dict[str, Finding], changes_root: bool) -> List[str]:
         ("fakeroot_commands with fakeroot_chroot", into_image),
     ):
         lines.append(f"{what}: {f'with {_MEANINGS[names[0]]}' if names else 'not on this machine'}")
+    refused = [finding.refusal for finding in found.values()]
     if not into_image or into_image[0] in ("root", PLAIN):
-        lines += ["", "What would help:", *(f"  {remedy}" for remedy in remedies())]
+        lines += ["", "What would help:", *(f"  {remedy}" for remedy in remedies(refused))]
     return lines
 
 

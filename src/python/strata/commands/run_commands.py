@@ -50,8 +50,11 @@ def run(spec: Dict[str, Any], out: Path) -> None:
 
         def task() -> int:
             try:
-                changed = Session(settings, isolation, folder, cache).run(entries)
-                _write(changed, spec, out)
+                session = Session(settings, isolation, folder, cache)
+                try:
+                    _write(session.run(entries), spec, out)
+                finally:
+                    session.remove()
             except StrataError as error:
                 os.write(error_in, str(error).encode()[:_LONGEST_ERROR])
                 return 1

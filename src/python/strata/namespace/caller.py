@@ -1,9 +1,14 @@
-"""The process that a filter stopped: its paths and its memory, as the supervisor sees them."""
+"""The process that a filter stopped: its paths and its memory, as the supervisor sees them.
+
+The supervisor's root folder is that of the process, and its working directory is a proc(5), which
+need not be in that root: paths that begin with a number, or with ``self``, are found there.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import NamedTuple
 
 from strata.namespace import linux
@@ -11,6 +16,8 @@ from strata.namespace import linux
 _PATH_MAX = 4096
 _PAGE = 4096
 _OWN_PROC = b"/proc/self/"
+#: What stands for an open file or a working directory itself.
+_OPEN_FILE = re.compile(r"(/proc/)?[0-9]+/(fd/[0-9]+|cwd)")
 
 
 class GoOn(Exception):
@@ -25,16 +32,14 @@ class File(NamedTuple):
 
     @property
     def path(self) -> str:
-        return f"/proc/self/fd/{self.handle}"
+        return f"self/fd/{self.handle}"
 
 
 class OpenFile:
     """A context manager for a file that is only looked up, not opened."""
 
     def __init__(self, name: str, follow: bool) -> None:
-        # Names below /proc/PID/fd that end there stand for the open file itself.
-        stands_for_file = name.startswith("/proc/") and name.count("/") == 4
-        nofollow = 0 if follow or stands_for_file else os.O_NOFOLLOW
+        nofollow = 0 if follow or _OPEN_FILE.fullmatch(name) else os.O_NOFOLLOW
         self._handle = os.open(name, os.O_PATH | os.O_CLOEXEC | nofollow)
 
     def __enter__(self) -> File:
@@ -63,7 +68,7 @@ class Caller:
         """The file's path for this process, which has the same root folder."""
         text = self.text(path) if path else b""
         if text.startswith(b"/"):
-            root = os.stat(f"/proc/{self.process}/root")
+            root = os.stat(f"{self.process}/root")
             if (root.st_dev, root.st_ino) != self._root:
                 # It has called chroot: its paths are not ours.
                 raise GoOn
@@ -72,8 +77,7 @@ class Caller:
             return os.fsdecode(text)
         folder = folder & 0xFFFFFFFF
         folder -= (folder & 0x80000000) << 1
-        own = f"/proc/{self.process}"
-        base = f"{own}/cwd" if folder == linux.AT_FDCWD else f"{own}/fd/{folder}"
+        base = f"{self.process}/cwd" if folder == linux.AT_FDCWD else f"{self.process}/fd/{folder}"
         if text:
             return f"{base}/{os.fsdecode(text)}"
         if not flags & linux.AT_EMPTY_PATH:
@@ -84,7 +88,7 @@ class Caller:
         """A path in the process' memory. Reads no further than the page that holds its end."""
         text = b""
         while len(text) < _PATH_MAX:
-            part = linux.read_memory(self.process, address, min(256, _PAGE - address % _PAGE))
+            part = self.read(address, min(256, _PAGE - address % _PAGE))
             end = part.find(b"\0")
             if end >= 0:
                 return text + part[:end]
@@ -93,13 +97,17 @@ class Caller:
         raise OSError(errno.ENAMETOOLONG, "the path is too long")
 
     def read(self, address: int, size: int) -> bytes:
-        return linux.read_memory(self.process, address, size)
+        # Not by process_vm_readv(2), which containers' filters may refuse.
+        with open(f"{self.process}/mem", "rb", buffering=0) as memory:
+            return os.pread(memory.fileno(), size, address)
 
     def write(self, address: int, data: bytes) -> None:
-        linux.write_memory(self.process, address, data)
+        with open(f"{self.process}/mem", "r+b", buffering=0) as memory:
+            if os.pwrite(memory.fileno(), data, address) != len(data):
+                raise OSError(errno.EFAULT, "it is not all memory")
 
     def umask(self) -> int:
-        with open(f"/proc/{self.process}/status") as file:
+        with open(f"{self.process}/status") as file:
             for line in file:
                 if line.startswith("Umask:"):
                     return int(line.split()[1], 8)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from strata.errors import StrataError
+from strata.namespace.inside import inside
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -56,7 +57,7 @@ def identity(user: str, root: Path) -> Identity:
     Raises StrataError for a name that the image's passwd(5) and group(5) do not have.
     """
     name, _, group = user.partition(":")
-    users, groups = _rows(root / "etc/passwd", 6), _rows(root / "etc/group", 4)
+    users, groups = _rows(inside(root, "etc/passwd"), 6), _rows(inside(root, "etc/group"), 4)
     row = _find(users, name or "0")
     if row is None and not (name or "0").isdigit():
         raise StrataError(f"the image's /etc/passwd has no user {name!r}, which its config names")

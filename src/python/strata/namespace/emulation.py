@@ -115,7 +115,7 @@ class Emulation:
         try:
             os.fchmod(handle, mode)
             record = Record(device=(kind, os.major(device), os.minor(device)))
-            self._records.write(f"/proc/self/fd/{handle}", os.fstat(handle), record, follow=True)
+            self._records.write(f"self/fd/{handle}", os.fstat(handle), record, follow=True)
         finally:
             os.close(handle)
         return 0

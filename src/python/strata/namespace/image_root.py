@@ -9,14 +9,20 @@ from typing import Callable, Sequence
 from strata.namespace import linux
 from strata.namespace.difference import View
 from strata.namespace.layer_cache import LayerCache, PackedLayer, restore_links
-from strata.namespace.overlay import mount_overlay
+from strata.namespace.overlay import Overlays
 from strata.namespace.records import Records
-from strata.namespace.root import PrivateFolders, make_devices, mount_points, mount_system
+from strata.namespace.root import (
+    LentFiles,
+    PrivateFolders,
+    make_devices,
+    mount_points,
+    mount_system,
+)
 from strata.namespace.tools import FOLDER
 from strata.namespace.tree import copy_tree
 
 #: Folders that commands have of their own, whatever the image has there.
-SYSTEM_FOLDERS = ("proc", "dev", "tmp", FOLDER)
+SYSTEM_FOLDERS = ("proc", "sys", "dev", "tmp", FOLDER)
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class ImageRoot:
     touched: View
 
 
-def lay_over(layers: Layers) -> ImageRoot:
-    """By overlayfs; nothing is copied. To be called in a mount namespace of one's own.
+def lay_over(layers: Layers, overlays: Overlays) -> ImageRoot:
+    """By an overlay; nothing is copied. To be called in a mount namespace of one's own.
 
     Raises OSError if the kernel refuses.
     """
@@ -59,8 +65,8 @@ def lay_over(layers: Layers) -> ImageRoot:
     # The empty folder is there for an image that has no other layers.
     roots = [*(layer.root for layer in reversed(unpacked)), layers.make("empty")]
     if unpacked:
-        mount_overlay(roots, lower, layers.make("lower-names"), None, None)
-    mount_overlay(roots, merged, layers.make("names"), layers.tree, layers.make("work"))
+        overlays.mount(roots, lower, layers.make("lower-names"), None, None)
+    overlays.mount(roots, merged, layers.make("names"), layers.tree, layers.make("work"))
     before_records = layers.new_records()
     for tree, records in ((lower, before_records), (merged, layers.records)):
         restore_links(unpacked, tree, records)
@@ -89,12 +95,14 @@ def copy_together(layers: Layers) -> ImageRoot:
 
 
 class Mounted:
-    """The system's folders in a root, by mounts that each step makes in its own namespace."""
+    """The system's folders in a root, by mounts that each step makes in its own namespace. ``lent``
+    names files of this machine that commands see in the places of the root's own."""
 
-    def __init__(self, root: Path, tools: Path) -> None:
+    def __init__(self, root: Path, tools: Path, lent: Sequence[str]) -> None:
         self._root = root
         self._tools = tools
         self._made = mount_points(root, SYSTEM_FOLDERS)
+        self._lent = LentFiles(root, lent)
 
     def prepare(self) -> None:
         linux.mount(self._root, self._root, flags=linux.MS_BIND | linux.MS_REC)
@@ -102,6 +110,7 @@ class Mounted:
         mount_system(self._root)
 
     def remove(self) -> None:
+        self._lent.restore()
         for folder in self._made:
             folder.rmdir()
 
@@ -109,8 +118,9 @@ class Mounted:
 class Placed:
     """The same folders where nothing can be mounted: as files, once for all steps."""
 
-    def __init__(self, root: Path, tools: Path, aside: Path) -> None:
+    def __init__(self, root: Path, tools: Path, aside: Path, lent: Sequence[str]) -> None:
         self._private = PrivateFolders(root, aside, SYSTEM_FOLDERS)
+        self._lent = LentFiles(root, lent)
         make_devices(root / "dev")
         copy_tree(tools, root / FOLDER)
 
@@ -118,4 +128,5 @@ class Placed:
     prepare = None
 
     def remove(self) -> None:
+        self._lent.restore()
         self._private.restore()

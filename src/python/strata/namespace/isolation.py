@@ -2,25 +2,25 @@
 
 The task runs as process 1 of its PID namespace, in a tree of three: the caller, a child that enters
 the namespaces, and the task. Each dies with its parent, and the namespace with its process 1, so
-nothing survives the caller, however it ends.
+nothing survives the caller, or whoever started that, however they end.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
-import traceback
 from dataclasses import dataclass
-from typing import Callable, NoReturn
+from typing import Callable
 
-from strata.errors import StrataError
 from strata.namespace import linux
 from strata.namespace.errors import NamespaceError
 from strata.namespace.id_map import IdMap, IdMapKind
+from strata.namespace.processes import Parent, fork_child, run_guarded, wait
 from strata.namespace.signals import forward_to
 
 _HOST_NAME = "localhost"
+#: Begins the reason of a kernel that allows namespaces but no view of their processes.
+HIDDEN_PROC = "mounting a /proc"
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,24 @@ def run_isolated(task: Callable[[], int], isolation: Isolation, forwards: bool =
     its own. With ``forwards`` it also gets the signals that this process gets. Raises
     NamespaceError if the kernel refuses a namespace.
     """
-    if not isolation.namespaces:
-        return _wait(_fork(lambda: _plain(task)))
+
+    def own_mask() -> int:
+        # Whoever started this may have another one: folders must not depend on it.
+        os.umask(0o022)
+        return task()
+
+    parent = Parent()
+    try:
+        if not isolation.namespaces:
+            return run_guarded(own_mask, parent)
+        return _run_in_namespaces(own_mask, isolation, forwards, parent)
+    finally:
+        parent.close()
+
+
+def _run_in_namespaces(
+    task: Callable[[], int], isolation: Isolation, forwards: bool, parent: Parent
+) -> int:
     refused_out, refused_in = os.pipe()
     go_out, go_in = os.pipe()
 
@@ -60,20 +76,20 @@ def run_isolated(task: Callable[[], int], isolation: Isolation, forwards: bool =
         os.close(go_in)
         return _enter(task, isolation, forwards, refused_in, go_out)
 
-    child = _fork(enter)
+    child = fork_child(enter)
     os.close(refused_in)
     os.close(go_out)
     try:
         word = os.read(refused_out, 4096)
         if word != b"ok" and word:
-            _wait(child)
+            wait(child)
             raise NamespaceError(word.decode(errors="replace"))
         if word and isolation.flags & linux.CLONE_NEWUSER:
             try:
                 isolation.id_map.write(child)
             except NamespaceError:
                 os.kill(child, signal.SIGKILL)
-                _wait(child)
+                wait(child)
                 raise
         if word:
             os.write(go_in, b"g")
@@ -82,7 +98,7 @@ def run_isolated(task: Callable[[], int], isolation: Isolation, forwards: bool =
         os.close(go_in)
     if forwards:
         forward_to(child)
-    return _wait(child)
+    return parent.wait(child)
 
 
 def _enter(
@@ -114,63 +130,31 @@ def _enter(
             linux.bring_up_loopback()
         return task()
 
-    child = _fork(first)
+    child = fork_child(first)
     if forwards:
         forward_to(child)
-    return _wait(child)
-
-
-def _plain(task: Callable[[], int]) -> int:
-    linux.adopt_orphans()
-    return task()
-
-
-def _fork(body: Callable[[], int]) -> int:
-    """A child that runs ``body`` and ends with its exit code, and with this process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        return child
-    _run_child(body)
-
-
-def _run_child(body: Callable[[], int]) -> NoReturn:
-    code = 70
-    try:
-        linux.die_with_parent()
-        code = body()
-    except StrataError as error:
-        print(error, file=sys.stderr)
-        code = 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def fork_child(body: Callable[[], int]) -> int:
-    """The process number of a child that runs ``body``; it dies with this process."""
-    return _fork(body)
-
-
-def _wait(child: int) -> int:
-    return exit_code(os.waitpid(child, 0)[1])
-
-
-def exit_code(status: int) -> int:
-    """As shells have it: 128 and the number of the signal that killed a process."""
-    if os.WIFSIGNALED(status):
-        return 128 + os.WTERMSIG(status)
-    return os.WEXITSTATUS(status)
+    return wait(child)
 
 
 def refusal(isolation: Isolation) -> str:
     """Why this machine does not allow ``isolation``; empty if it does."""
+    answer_out, answer_in = os.pipe()
+
+    def look() -> int:
+        if isolation.namespaces:
+            try:
+                # Refused where parts of /proc are hidden, as in a usual container.
+                linux.mount("proc", "/proc", "proc")
+            except OSError as error:
+                os.write(answer_in, f"{HIDDEN_PROC}: {os.strerror(error.errno)}".encode())
+        return 0
+
     try:
-        code = run_isolated(lambda: 0, isolation)
+        code = run_isolated(look, isolation)
     except NamespaceError as error:
         return str(error)
-    return f"a process in it ended with {code}" if code else ""
+    finally:
+        os.close(answer_in)
+        with open(answer_out, "rb") as file:
+            answer = file.read().decode()
+    return f"a process in it ended with {code}" if code else answer

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ContextManager, Iterable, List, Sequence, Tuple
@@ -16,7 +15,7 @@ from strata.archive.entry import Entry, EntryType
 from strata.archive.reader import read_entries
 from strata.errors import StrataError
 from strata.namespace.records import Record, Recording, Records
-from strata.namespace.tree import write_tree
+from strata.namespace.tree import remove_tree, write_tree
 
 _PARTIAL = ".partial"
 _MARK = ".records"
@@ -81,7 +80,7 @@ class LayerCache:
         partial = root.with_name(f"{root.name}{_PARTIAL}")
         tar = root.with_name(f"{root.name}.tar{_PARTIAL}")
         # What an earlier run left when it was killed: the lock says that nobody is at it.
-        _remove(partial)
+        remove_tree(partial)
         records = Records()
         links: List[Tuple[str, int, int]] = []
         try:
@@ -95,15 +94,16 @@ class LayerCache:
                 root.with_name(f"{root.name}{_MARK}").write_text(json.dumps(links))
             partial.rename(root)
         except OSError as error:
-            _remove(partial)
+            remove_tree(partial)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StrataError(
-                    f"no room to unpack layers in {self._folder}: {error.strerror}. Remove what "
-                    "is there; it is made again when it is needed"
+                    f"no room to unpack layers in {self._folder.parent}: {error.strerror}. "
+                    "`./pants check-namespaces --clear-layers` removes what is there; it is made "
+                    "again when it is needed"
                 ) from error
             raise
         except StrataError:
-            _remove(partial)
+            remove_tree(partial)
             raise
         finally:
             tar.unlink(missing_ok=True)
@@ -134,15 +134,3 @@ def _lock(path: Path) -> "ContextManager[object]":
 
     lock: ContextManager[object] = FileLock(str(path))
     return lock
-
-
-def _remove(folder: Path) -> None:
-    """Removes a tree that may hold folders which nobody may write to."""
-    if not folder.exists():
-        return
-    for current, names, _ in os.walk(folder):
-        for name in names:
-            path = os.path.join(current, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    shutil.rmtree(folder)

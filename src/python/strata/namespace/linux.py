@@ -35,6 +35,11 @@ AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
 
+CAP_SETPCAP = 8
+CAP_SYS_CHROOT = 18
+CAP_SYS_ADMIN = 21
+CAP_MKNOD = 27
+
 _MNT_DETACH = 2
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 0x1
@@ -175,10 +180,12 @@ def bound_capabilities(kept: Collection[int], last: int) -> None:
 
 
 def limit_capabilities(kept: Collection[int], last: int) -> None:
-    """Gives up all capabilities, up to number ``last``, but ``kept``, for good."""
-    bound_capabilities(kept, last)
+    """Gives up all capabilities, up to number ``last``, but those of ``kept`` that there are."""
+    held = effective_capabilities()
+    if held >> CAP_SETPCAP & 1:
+        bound_capabilities(kept, last)
     checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "prctl CAP_AMBIENT")
-    mask = sum(1 << number for number in kept)
+    mask = held & sum(1 << number for number in kept)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     data = struct.pack("=6I", low, low, 0, high, high, 0)
@@ -187,52 +194,17 @@ def limit_capabilities(kept: Collection[int], last: int) -> None:
 
 def effective_capabilities() -> int:
     """As a mask of capability numbers."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    raise OSError("/proc/self/status has no CapEff")
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    data = ctypes.create_string_buffer(24)
+    checked(_libc.capget(header, data), "capget")
+    low, high = struct.unpack_from("=I8xI", data.raw)
+    return int(low | high << 32)
 
 
 def seccomp(operation: int, flags: int, argument: "ctypes._SimpleCData[int] | object") -> int:
     return checked(
         int(_libc.syscall(call_number("seccomp"), operation, flags, argument)), "seccomp"
     )
-
-
-class _Vector(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
-def read_memory(process: int, address: int, size: int) -> bytes:
-    """At most ``size`` bytes of another process' memory."""
-    buffer = ctypes.create_string_buffer(size)
-    local = _Vector(ctypes.cast(buffer, ctypes.c_void_p), size)
-    remote = _Vector(address, size)
-    count = checked(
-        _libc.process_vm_readv(
-            process, ctypes.byref(local), 1, ctypes.byref(remote), 1, ctypes.c_ulong(0)
-        ),
-        "process_vm_readv",
-    )
-    return buffer.raw[:count]
-
-
-def write_memory(process: int, address: int, data: bytes) -> None:
-    buffer = ctypes.create_string_buffer(data, len(data))
-    local = _Vector(ctypes.cast(buffer, ctypes.c_void_p), len(data))
-    remote = _Vector(address, len(data))
-    count = checked(
-        _libc.process_vm_writev(
-            process, ctypes.byref(local), 1, ctypes.byref(remote), 1, ctypes.c_ulong(0)
-        ),
-        "process_vm_writev",
-    )
-    if count != len(data):
-        raise OSError(14, "process_vm_writev: short write")
-
-
-_libc.process_vm_readv.restype = ctypes.c_ssize_t
-_libc.process_vm_writev.restype = ctypes.c_ssize_t
 
 
 def raw_stat(descriptor: int) -> bytearray:

@@ -18,7 +18,8 @@ from strata.namespace import linux
 
 ATTRIBUTE = "user.strata.record"
 CAPABILITY_ATTRIBUTE = "security.capability"
-_NOTHING = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
+# With EACCES: what this user may not read can be looked at, and has no record of ours.
+_NOTHING = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 _Path = Union[str, Path]
 
 

@@ -10,6 +10,8 @@ from typing import Iterable, List, Sequence
 
 from strata.errors import StrataError
 from strata.namespace import linux
+from strata.namespace.errors import NamespaceError
+from strata.namespace.inside import inside
 
 _HOST_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _HOST_FILES = (
@@ -18,6 +20,10 @@ _HOST_FILES = (
     "etc/ld.so.conf",
     "etc/ld.so.conf.d",
 )
+#: What names of hosts mean, wherever a network is.
+HOST_FILES = ("etc/resolv.conf", "etc/hosts")
+#: With it, what this machine's programs need to use a network.
+_NETWORK_FILES = ("etc/nsswitch.conf", "etc/services", "etc/ssl/certs", "etc/pki/tls/certs")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
     "fd": "/proc/self/fd",
@@ -33,10 +39,11 @@ _PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/fal
 _GROUP = "root:x:0:\nnogroup:x:65534:\n"
 
 
-def make_host_root(root: Path, extra: Iterable[Path]) -> None:
-    """Fills ``root`` with this machine's programs, read-only, and those in ``extra``."""
+def make_host_root(root: Path, extra: Iterable[Path], network: bool) -> None:
+    """Fills ``root`` with this machine's programs, read-only, and those in ``extra``; with
+    ``network`` also with what those need to use one."""
     linux.mount("tmpfs", root, "tmpfs", 0, "mode=755")
-    for name in ("etc", "root", "tmp", "proc", "dev", "build"):
+    for name in ("etc", "root", "tmp", "proc", "sys", "dev", "build"):
         (root / name).mkdir()
     (root / "etc/passwd").write_text(_PASSWD)
     (root / "etc/group").write_text(_GROUP)
@@ -44,6 +51,9 @@ def make_host_root(root: Path, extra: Iterable[Path]) -> None:
         _show(Path("/") / name, root / name)
     for name in _HOST_FILES:
         _show(Path("/") / name, root / name)
+    for name in (*HOST_FILES, *_NETWORK_FILES) if network else ():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        _show((Path("/") / name).resolve(), root / name)
     shown = tuple(f"/{name}/" for name in _HOST_FOLDERS)
     for path in sorted({path.resolve() for path in extra}):
         top = Path("/") / path.parts[1]
@@ -65,15 +75,38 @@ def _show(source: Path, target: Path) -> None:
 
 
 def show_host(root: Path, names: Iterable[str]) -> None:
-    """Files of this machine, read-only, in the places of the root's own."""
+    """Files of this machine, read-only, in the places of the root's own, where it has folders."""
     for name in names:
-        source, target = Path("/") / name, root / name
+        source, target = Path("/") / name, inside(root, name)
         if source.is_file() and target.parent.is_dir():
-            if target.is_symlink():
-                target.unlink()
             target.touch()
             linux.mount(source, target, flags=linux.MS_BIND)
             linux.make_read_only(target)
+
+
+class LentFiles:
+    """Copies of this machine's files in the places of the root's own, until ``restore``."""
+
+    def __init__(self, root: Path, names: Iterable[str]) -> None:
+        self._root = root
+        self._lent = []
+        for name in names:
+            source, target = Path("/") / name, root / name
+            # A folder that is a link may lead out of the root.
+            if source.is_file() and target.parent.is_dir() and not target.parent.is_symlink():
+                kept = target.with_name(f".strata-{target.name}")
+                if os.path.lexists(target):
+                    target.rename(kept)
+                shutil.copyfile(source, target)
+                self._lent.append((target, kept))
+
+    def restore(self) -> None:
+        for target, kept in self._lent:
+            if target.parent.is_symlink() or not target.parent.is_dir():
+                continue
+            target.unlink(missing_ok=True)
+            if os.path.lexists(kept):
+                kept.rename(target)
 
 
 def mount_points(root: Path, names: Sequence[str]) -> List[Path]:
@@ -95,8 +128,9 @@ def mount_points(root: Path, names: Sequence[str]) -> List[Path]:
     return made
 
 
-def mount_system(root: Path, private_tmp: bool = True) -> None:
-    """A fresh /proc, /dev and /tmp in ``root``, for the processes of this PID namespace."""
+def mount_system(root: Path, own_folders: bool = True) -> None:
+    """A fresh /proc and /dev in ``root``, for the processes of this PID namespace; with
+    ``own_folders`` also a fresh /tmp, and a /sys with nothing in it."""
     flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
     proc = root / "proc"
     linux.mount("proc", proc, "proc", flags)
@@ -110,7 +144,9 @@ def mount_system(root: Path, private_tmp: bool = True) -> None:
         elif (proc / name).exists():
             linux.mount("/dev/null", proc / name, flags=linux.MS_BIND)
     _mount_devices(root / "dev")
-    if private_tmp:
+    if own_folders:
+        # Empty: what is on this machine is not for a build to know.
+        linux.mount("tmpfs", root / "sys", "tmpfs", linux.MS_RDONLY, "size=0")
         linux.mount("tmpfs", root / "tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
 
 
@@ -153,9 +189,16 @@ class PrivateFolders:
 
 
 def make_devices(dev: Path) -> None:
-    """The usual device nodes, where they cannot be mounted."""
+    """The usual device nodes, where they cannot be mounted. Raises NamespaceError if root of this
+    machine, or container, may make none."""
     for name in _DEVICES:
         source = Path("/dev") / name
         if source.exists():
-            os.mknod(dev / name, stat.S_IFCHR | 0o666, source.stat().st_rdev)
+            try:
+                os.mknod(dev / name, stat.S_IFCHR | 0o666, source.stat().st_rdev)
+            except PermissionError as error:
+                raise NamespaceError(
+                    "this machine allows neither namespaces nor device nodes, and commands need "
+                    "one or the other"
+                ) from error
             (dev / name).chmod(0o666)

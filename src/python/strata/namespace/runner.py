@@ -9,22 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
+from strata.errors import StrataError
 from strata.namespace import linux, seccomp, signals
 from strata.namespace.container import Container, Identity, full_environment, identity
-from strata.namespace.isolation import Isolation, exit_code, fork_child, run_isolated
+from strata.namespace.inside import inside
+from strata.namespace.isolation import Isolation, run_isolated
 from strata.namespace.layer_cache import LayerCache, PackedLayer
 from strata.namespace.limits import cache_key, find_limits
-from strata.namespace.overlay import mount_overlay, refuses_overlays
+from strata.namespace.overlay import find_overlays
+from strata.namespace.processes import end_namespace, exit_code, fork_child
 from strata.namespace.records import Recording
-from strata.namespace.root import mount_points, mount_system, show_host
+from strata.namespace.root import HOST_FILES, mount_points, mount_system, show_host
+from strata.namespace.scratch import Scratch
 from strata.namespace.step import ROOT_CAPABILITIES
 from strata.namespace.tree import copy_tree
 
 #: As shells and container engines have them.
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
-#: Whatever the image has there, the machine's are shown: names of hosts are the machine's, too.
-_HOST_FILES = ("etc/resolv.conf", "etc/hosts")
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,16 @@ def run_image(image: Image, isolation: Isolation, scratch: Path) -> int:
 
 def _first(image: Image, isolation: Isolation, scratch: Path) -> int:
     """In process 1 of the namespaces."""
-    linux.mount("tmpfs", scratch, "tmpfs", linux.MS_NOSUID, f"mode=755,size={image.memory}")
-    root = _root(image, isolation, scratch)
+    private = Scratch(scratch, image.cache, image.memory)
+    root = _root(image, isolation, private.folder)
     who = identity(image.container.user, root)
     mount_points(root, ("proc", "dev", "sys"))
-    folder = root / image.container.folder.lstrip("/")
-    if not folder.exists():
-        folder.mkdir(parents=True)
-    show_host(root, _HOST_FILES)
+    _make_folder(root, image.container.folder)
+    show_host(root, HOST_FILES)
     linux.mount(root, root, flags=linux.MS_BIND | linux.MS_REC)
     if image.read_only:
         linux.make_read_only(root)
-    mount_system(root, private_tmp=False)
+    mount_system(root, own_folders=False)
     linux.mount("/sys", root / "sys", flags=linux.MS_BIND | linux.MS_REC)
     linux.make_read_only(root / "sys")
     last = linux.last_capability()
@@ -80,7 +80,18 @@ def _first(image: Image, isolation: Isolation, scratch: Path) -> int:
         # Process 1 has to bury everybody's orphans.
         process, status = os.waitpid(-1, 0)
         if process == child:
+            end_namespace()
+            private.remove()
             return exit_code(status)
+
+
+def _make_folder(root: Path, path: str) -> None:
+    try:
+        inside(root, path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StrataError(
+            f"{path}, the WorkingDir of the image's config, cannot be made: {error.strerror}"
+        ) from error
 
 
 def _root(image: Image, isolation: Isolation, scratch: Path) -> Path:
@@ -89,12 +100,13 @@ def _root(image: Image, isolation: Isolation, scratch: Path) -> Path:
     recording = find_limits(isolation.id_map, scratch)
     cache = LayerCache(image.cache, cache_key(isolation.id_map, recording), recording)
     merged = scratch / "merged"
-    if refuses_overlays(scratch / "probe"):
+    overlays = find_overlays(scratch / "probe")
+    if not overlays:
         copy_tree(cache.unpack_together(image.layers).root, merged)
         return merged
     unpacked = cache.unpack(image.layers)
     roots = [*(layer.root for layer in reversed(unpacked)), scratch / "empty"]
-    mount_overlay(roots, merged, scratch / "names", scratch / "upper", scratch / "work")
+    overlays.mount(roots, merged, scratch / "names", scratch / "upper", scratch / "work")
     return merged
 
 

@@ -47,8 +47,7 @@ _REFUSED = (
 )  # fmt: skip
 #: Calls that tell a file's status.
 STATUS_CALLS = ("stat", "fstat", "lstat", "newfstatat", "statx")
-# With capset: setcap(8) makes sure that it may set capabilities before it does.
-_IDENTITIES = ("getuid", "getgid", "geteuid", "getegid", "capset")
+_IDENTITIES = ("getuid", "getgid", "geteuid", "getegid")
 _OWNERS = ("chown", "fchown", "lchown", "fchownat")
 _MAKERS = ("mkdir", "mkdirat", "mknod", "mknodat", "symlink", "symlinkat", "creat")
 _CAPABILITIES = (
@@ -131,6 +130,9 @@ def program(
         for name in _IDENTITIES:
             # An error of 0 is the answer 0.
             on(name, _ERROR)
+    if pretend_root or recording.capabilities:
+        # setcap(8) makes sure that it may set capabilities before it does.
+        on("capset", _ERROR)
     if recording:
         for name in STATUS_CALLS:
             on(name, _NOTIFY)

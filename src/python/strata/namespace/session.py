@@ -15,9 +15,10 @@ from strata.namespace.image_root import Layers, Mounted, Placed, copy_together, 
 from strata.namespace.isolation import Isolation
 from strata.namespace.layer_cache import LayerCache
 from strata.namespace.limits import cache_key, find_limits
-from strata.namespace.overlay import refuses_overlays
+from strata.namespace.overlay import Overlays, kernel_overlays
 from strata.namespace.records import Records
-from strata.namespace.root import make_host_root, mount_system
+from strata.namespace.root import HOST_FILES, make_host_root, mount_system
+from strata.namespace.scratch import Scratch
 from strata.namespace.settings import Script, Settings
 from strata.namespace.step import (
     PROCESSES,
@@ -47,18 +48,18 @@ class Session:
         self, settings: Settings, isolation: Isolation, scratch: Path, cache: Path
     ) -> None:
         self._settings = settings
-        self._scratch = scratch
         self._isolation = isolation
+        self._own = Scratch(scratch, cache, settings.memory) if isolation.namespaces else None
+        self._scratch = scratch if self._own is None else self._own.folder
         self._processes: Optional[Path] = None
         if isolation.namespaces:
-            # Gone with the namespace, whatever ends it.
-            options = f"mode=700,size={settings.memory}"
-            linux.mount("tmpfs", scratch, "tmpfs", linux.MS_NOSUID, options)
             self._processes = self._folder("processes")
             linux.mount("proc", self._processes, "proc")
             limit_processes(self._processes)
-        self._overlays = isolation.namespaces and not refuses_overlays(self._folder("probe"))
-        self._recording = find_limits(isolation.id_map, scratch)
+        self._overlays = Overlays("there are no mounts")
+        if isolation.namespaces and any(script.in_image for script in settings.scripts):
+            self._overlays = kernel_overlays(self._folder("probe"))
+        self._recording = find_limits(isolation.id_map, self._scratch)
         # Nobody is root here: what a root would own is this user's.
         self._pretends = not isolation.namespaces and self._recording.owners
         self._records = self._new_records()
@@ -99,6 +100,11 @@ class Session:
             return _with_usual_parents(changed, entries, self._settings.parents)
         return self._run_in_image(in_image)
 
+    def remove(self) -> None:
+        """To be called when the entries have been read: their content is in the session's files."""
+        if self._own is not None:
+            self._own.remove()
+
     def _new_records(self) -> Records:
         return Records(own=(os.geteuid(), os.getegid()) if self._pretends else None)
 
@@ -111,7 +117,8 @@ class Session:
         root = self._folder(f"root-{script.field}")
 
         def prepare() -> None:
-            make_host_root(root, [tool.path for tool in self._settings.programs])
+            programs = [tool.path for tool in self._settings.programs]
+            make_host_root(root, programs, self._isolation.network)
             (root / FOLDER).mkdir()
             linux.mount(self._tools.folder, root / FOLDER, flags=linux.MS_BIND)
             linux.mount(self._tree, root / _BUILD, flags=linux.MS_BIND)
@@ -129,13 +136,14 @@ class Session:
             self._records,
             self._new_records,
         )
-        image = lay_over(layers) if self._overlays else copy_together(layers)
+        image = lay_over(layers, self._overlays) if self._overlays else copy_together(layers)
         tools = self._tools.folder
+        lent = HOST_FILES if self._isolation.network else ()
         system: Union[Mounted, Placed]
         if self._isolation.namespaces:
-            system = Mounted(image.path, tools)
+            system = Mounted(image.path, tools, lent)
         else:
-            system = Placed(image.path, tools, self._folder("aside"))
+            system = Placed(image.path, tools, self._folder("aside"), lent)
         for script in scripts:
             self._check(script, self._run(script, image.path, "/", system.prepare, _IMAGE_PATH))
         system.remove()
@@ -190,6 +198,8 @@ class Session:
             offline=not (self._isolation.namespaces or self._isolation.network),
             pretend_root=self._pretends,
             writable=(self._tree, temporary) if outside else (),
+            # With one id there is no other that a program could give.
+            set_user_id=script.as_root and not self._recording.owners,
         )
         result = run_step(step, self._records, self._processes)
         self._records.add_rows(result.rows)

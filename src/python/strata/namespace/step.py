@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import json
 import os
 import re
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from strata.namespace import landlock, linux, seccomp
-from strata.namespace.isolation import exit_code, fork_child
+from strata.namespace.processes import end_descendants, end_namespace, exit_code, fork_child
 from strata.namespace.records import Recording, Records
 from strata.namespace.supervisor import Supervisor
 
@@ -59,7 +59,9 @@ class Step:
 
     Without ``prepare`` there are no namespaces: chroot(2) is called with ``root``, unless it is
     ``/``; ``writable`` are the only folders to change, and ``pretend_root`` tells the commands
-    that they are root. ``capabilities`` None leaves them as they are. ``timeout`` is in seconds.
+    that they are root. ``capabilities`` None leaves them as they are. ``set_user_id`` lets programs
+    give whom they belong to, and their file capabilities, to who starts them. ``timeout`` is in
+    seconds.
     """
 
     script: str
@@ -75,6 +77,7 @@ class Step:
     offline: bool = False
     pretend_root: bool = False
     writable: Tuple[Path, ...] = ()
+    set_user_id: bool = False
 
 
 class StopReason(Enum):
@@ -104,7 +107,8 @@ def limit_processes(proc: Path) -> None:
 def run_step(step: Step, records: Records, processes: Optional[Path]) -> StepResult:
     """Runs in process 1 of a PID namespace, where it ends every other process afterwards.
 
-    ``processes`` is a proc(5) of that namespace; without one they are not counted.
+    ``processes`` is a proc(5) of that namespace. Without one there is no namespace: processes are
+    not counted, and all descendants of this one are ended.
     """
     output_out, output_in = os.pipe()
     report_out, report_in = os.pipe()
@@ -119,7 +123,10 @@ def run_step(step: Step, records: Records, processes: Optional[Path]) -> StepRes
     for descriptor in (output_in, report_in, table_in):
         os.close(descriptor)
     output, code, stopped_for = _watch(child, output_out, step.timeout, processes)
-    end_all_others()
+    if processes is None:
+        end_descendants()
+    else:
+        end_namespace()
     rest = _drain(output_out)
     report = _drain(report_out).decode(errors="replace").splitlines()
     table = _drain(table_out)
@@ -196,40 +203,21 @@ def _reap_orphans(child: int) -> None:
         os.waitpid(found.si_pid, 0)
 
 
-def end_all_others() -> None:
-    """Kills every other process of this PID namespace, or every descendant outside of one."""
-    while True:
-        if os.getpid() == 1:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-        else:
-            for process in _descendants(os.getpid()):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def _descendants(parent: int) -> List[int]:
-    found = []
-    for children in Path(f"/proc/{parent}/task").glob("*/children"):
-        for number in children.read_text().split():
-            found += [int(number), *_descendants(int(number))]
-    return found
-
-
 def _supervise(step: Step, records: Records, output: int, report: int, table: int) -> int:
     """Parent of the commands: makes their root, starts them, and answers their calls."""
     last = linux.last_capability()
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     if step.prepare is not None:
         linux.unshare(linux.CLONE_NEWNS)
         step.prepare()
         linux.enter_root(step.root)
+        os.chdir("/proc")
     elif step.root != Path("/"):
         os.chroot(step.root)
-        os.chdir("/")
+        os.fchdir(proc)
+    else:
+        os.fchdir(proc)
+    os.close(proc)
     listens = bool(step.recording)
     ours, theirs = socket.socketpair()
 
@@ -263,16 +251,19 @@ def _become_commands(
     step: Step, output: int, report: int, channel: socket.socket, last: int
 ) -> int:
     os.setsid()
+    # Out of the way of the numbers that are given out below.
+    output, report, handle = (
+        fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _REPORT + 1)
+        for number in (output, report, channel.fileno())
+    )
     nothing = os.open("/dev/null", os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(report, _REPORT, inheritable=True)
-    handle = channel.fileno()
-    if handle <= _REPORT:
-        handle = os.dup2(handle, _REPORT + 1, inheritable=False)
     os.closerange(3, _REPORT)
-    os.closerange(max(handle, _REPORT) + 1, 4096)
+    os.closerange(_REPORT + 1, handle)
+    os.closerange(handle + 1, 4096)
     os.umask(0o022)
     os.chdir(step.folder)
     _limit(resource.RLIMIT_NPROC, PROCESSES)
@@ -284,18 +275,32 @@ def _become_commands(
     environment = dict(step.environment)
     if step.writable:
         landlock.allow_changes(step.writable)
-    if step.pretend_root:
+    # Without CAP_SYS_ADMIN, as in a usual container, the filter asks for it too.
+    is_admin = linux.effective_capabilities() >> linux.CAP_SYS_ADMIN & 1
+    if step.set_user_id and is_admin and not step.recording.capabilities:
+        _filter(step, handle)
+        _limit_capabilities(step, last)
+    else:
         linux.forbid_new_privileges()
-    program_filter = seccomp.program(step.recording, step.offline, step.pretend_root)
-    # From here on nothing may be imported or looked up: the filter already holds its calls back.
-    listener = seccomp.install(program_filter, bool(step.recording))
-    if step.recording:
-        with socket.socket(fileno=handle) as own:
-            socket.send_fds(own, [b"f"], [listener])
-        os.close(listener)
+        _limit_capabilities(step, last)
+        _filter(step, handle)
+    os.execve(program, arguments, environment)
+
+
+def _limit_capabilities(step: Step, last: int) -> None:
     if step.capabilities is not None:
         linux.limit_capabilities(step.capabilities, last)
-    os.execve(program, arguments, environment)
+
+
+def _filter(step: Step, channel: int) -> None:
+    """Filters calls, and sends the supervisor the filter's descriptor by the socket ``channel``."""
+    program = seccomp.program(step.recording, step.offline, step.pretend_root)
+    # From here on nothing may be imported or looked up: the filter already holds its calls back.
+    listener = seccomp.install(program, bool(step.recording))
+    if step.recording:
+        with socket.socket(fileno=channel) as own:
+            socket.send_fds(own, [b"f"], [listener])
+        os.close(listener)
 
 
 def _limit(kind: int, value: int) -> None:

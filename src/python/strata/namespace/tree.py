@@ -35,6 +35,7 @@ def write_tree(
     removed: List[Entry] = []
     for entry in entries:
         (removed if entry.path.rpartition("/")[2].startswith(WHITEOUT) else plain).append(entry)
+    _check_parents(plain, removed)
     if not overlaid:
         for entry in removed:
             _remove(entry, root)
@@ -63,12 +64,38 @@ def write_tree(
         _finish(entry, root / entry.path, recording, records)
 
 
+def _check_parents(plain: List[Entry], removed: List[Entry]) -> None:
+    """No entry lies below one that is no folder: a link would lead out of the tree."""
+    leaves = {entry.path for entry in plain if not entry.is_directory}
+    for entry in (*plain, *removed):
+        parent = entry.path.rpartition("/")[0]
+        while parent:
+            if parent in leaves:
+                raise StrataError(
+                    f"a layer has /{entry.path}, which lies below /{parent}, and that is no folder "
+                    "there; make the layer anew"
+                )
+            parent = parent.rpartition("/")[0]
+
+
+def _is_folder(root: Path, path: str) -> bool:
+    """Whether ``path`` is a folder of the tree, and no part of it a link to one."""
+    while path:
+        try:
+            if not stat.S_ISDIR(os.lstat(root / path).st_mode):
+                return False
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        path = path.rpartition("/")[0]
+    return True
+
+
 def _with_parents(plain: List[Entry], removed: List[Entry], root: Path) -> List[Entry]:
     """With the folders that only hold whiteouts, which have to be there too."""
     present: Dict[str, Entry] = {entry.path: entry for entry in relinked(plain)}
     for entry in removed:
         parent = entry.path.rpartition("/")[0]
-        if parent and parent not in present and not (root / parent).is_dir():
+        if parent and parent not in present and not _is_folder(root, parent):
             present[parent] = Entry(parent, EntryType.DIRECTORY, 0o755)
     return list(present.values())
 
@@ -189,14 +216,26 @@ def _hide(entry: Entry, root: Path) -> None:
 
 def _remove(entry: Entry, root: Path) -> None:
     parent, _, name = entry.path.rpartition("/")
-    folder = root / parent
-    if not folder.is_dir():
+    if not _is_folder(root, parent):
         return
+    folder = root / parent
     if name == OPAQUE:
         for child in list(folder.iterdir()):
             _clear(child)
     else:
         _clear(folder / name[len(WHITEOUT) :])
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a tree that may hold folders which nobody may write to."""
+    if not folder.exists():
+        return
+    for current, names, _ in os.walk(folder):
+        for name in names:
+            path = os.path.join(current, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    shutil.rmtree(folder)
 
 
 def copy_tree(source: Path, target: Path) -> None:
