@@ -29,8 +29,9 @@ from layered_image.subsystem import LayeredImageSubsystem
 
 logger = logging.getLogger(__name__)
 
-_CACHE = "strata_layers"
-_CACHE_FOLDER = ".strata-layers"
+#: Where unpacked layers are in a sandbox, and which of Pants' named caches that is.
+LAYERS_FOLDER = ".strata-layers"
+LAYERS_CACHE = FrozenDict({"strata_layers": LAYERS_FOLDER})
 _CUSTOMISATION = "customisation.tar"
 
 
@@ -96,7 +97,7 @@ async def run_command_process(
     spec = {
         "name": request.member,
         "customisation": _CUSTOMISATION,
-        "cache": _CACHE_FOLDER,
+        "cache": LAYERS_FOLDER,
         "network": request.network,
         "compression": settings.compression,
         "mtime": settings.mtime,
@@ -120,7 +121,7 @@ async def run_command_process(
             output_files=("blob", "layer.json", "changes.json"),
             compression=settings.compression,
             libraries=("filelock", "gzip"),
-            caches=FrozenDict({_CACHE: _CACHE_FOLDER}),
+            caches=LAYERS_CACHE,
             cache_scope=ProcessCacheScope.PER_SESSION
             if request.network
             else ProcessCacheScope.SUCCESSFUL,

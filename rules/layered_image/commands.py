@@ -20,6 +20,7 @@ from layered_image.command_target_types import (
     LayeredImageExtraCommandsField,
     LayeredImageFakerootChrootField,
     LayeredImageFakerootCommandsField,
+    has_commands,
 )
 from layered_image.command_tools import PackagedToolRequest, is_address, package_tool
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
@@ -51,14 +52,9 @@ async def run_commands(request: CommandsRequest) -> BuiltLayer:
         if is_address(name)
     )
     in_image = bool(image[LayeredImageFakerootChrootField].value)
-    network = bool(image[LayeredImageCommandNetworkField].value)
-    if network:
-        logger.warning(
-            "%s: its commands use the network (`%s`), so their result is not cached, and the image "
-            "may be another one each time.",
-            image.address,
-            LayeredImageCommandNetworkField.alias,
-        )
+    notice = network_notice(image)
+    if notice:
+        logger.warning(notice)
     return await run_command_process(
         CommandProcessRequest(
             description=f"Commands of {image.address}",
@@ -71,9 +67,20 @@ async def run_commands(request: CommandsRequest) -> BuiltLayer:
             packaged=packaged,
             environment=image[LayeredImageCommandEnvField].value or FrozenDict(),
             timeout=image[LayeredImageCommandTimeoutField].value or 0,
-            network=network,
+            network=bool(notice),
         ),
         **implicitly(),
+    )
+
+
+def network_notice(image: Target) -> str:
+    """What to tell about an image whose commands use the network; empty for others."""
+    if not has_commands(image) or not image[LayeredImageCommandNetworkField].value:
+        return ""
+    return (
+        f"{image.address}: its commands use the network "
+        f"(`{LayeredImageCommandNetworkField.alias}`), so their result is not cached, and the "
+        "image may be another one each time."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Tuple
 
 from pants.core.goals.package import (
     BuiltPackage,
@@ -15,6 +15,7 @@ from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
 from layered_image.archive import ArchiveRequest, write_archive
+from layered_image.commands import network_notice
 from layered_image.engine import (
     add_prefix,
     collect_rules,
@@ -41,11 +42,15 @@ async def package_layered_image(field_set: LayeredImageFieldSet) -> BuiltPackage
     report_path = field_set.output_path.value_or_default(file_ending="json")
     stem = report_path[: -len(".json")]
     formats = field_set.formats.value or ()
-    summary = (
+    summary: Tuple[str, ...] = (
         f"image: {', '.join(image.references)}",
         f"digest: {image.digest}",
         f"layers: {image.layers}, {image.size / 1e6:.1f} MB",
     )
+    # Said each time, also when all else is as the last time.
+    notice = network_notice(wrapped.target)
+    if notice:
+        summary = (*summary, notice)
     report = await create_digest(CreateDigest([FileContent(report_path, image.report.encode())]))
     digests = [report]
     artifacts: List[BuiltPackageArtifact] = []

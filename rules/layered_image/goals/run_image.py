@@ -17,6 +17,7 @@ from pants.option.option_types import ArgsListOption, BoolOption, EnumOption, St
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
+from layered_image.command_process import LAYERS_CACHE, LAYERS_FOLDER
 from layered_image.engine import (
     collect_rules,
     goal_rule,
@@ -28,9 +29,6 @@ from layered_image.image import BuildImageRequest, build_layered_image
 from layered_image.program import ProgramRequest, prepare_program
 from layered_image.subsystem import LayeredImageSubsystem
 from strata.errors import StrataError
-
-_CACHE = "strata_layers"
-_CACHE_FOLDER = ".strata-layers"
 
 
 class ImageRuntime(Enum):
@@ -94,7 +92,7 @@ async def run_image(
         "read_only": subsystem.read_only,
         "engine_options": subsystem.engine_options,
         "layout": "layout",
-        "cache": _CACHE_FOLDER,
+        "cache": LAYERS_FOLDER,
         "memory": options.command_memory,
     }
     program = await prepare_program(
@@ -105,7 +103,7 @@ async def run_image(
             environment,
             arguments=tuple(subsystem.args),
             libraries=("filelock", "gzip"),
-            caches=FrozenDict({_CACHE: _CACHE_FOLDER}),
+            caches=LAYERS_CACHE,
         ),
         **implicitly(),
     )
