@@ -75,8 +75,16 @@ class Docker(Rival):
                 raise RuntimeError((work / "log").read_text())
             time.sleep(0.2)
 
+    @property
+    def client(self) -> List[str]:
+        return ["docker", f"--host={self._socket}"]
+
+    @property
+    def daemon(self) -> int:
+        return self._daemon.pid
+
     def build(self, cold: bool) -> measure.Sample:
-        command = ["docker", f"--host={self._socket}", "build", "-q", "-t", "bench", "."]
+        command = [*self.client, "build", "-q", "-t", "bench", "."]
         if cold:
             command.insert(3, "--no-cache")
         environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
