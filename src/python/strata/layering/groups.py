@@ -8,14 +8,28 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 from strata.errors import StrataError
 from strata.model import Graph
 
+#: What stands for several objects: in Pants the addresses of targets, by what can be written.
+Aliases = Mapping[str, Sequence[str]]
 
-def matching(graph: Graph, patterns: Sequence[str]) -> List[str]:
-    """The objects of ``graph`` that any of ``patterns`` (names or shell patterns) means."""
-    return [name for name in graph.objects if any(fnmatchcase(name, p) for p in patterns)]
+
+def matching(graph: Graph, pattern: str, aliases: Aliases) -> List[str]:
+    """The objects of ``graph`` that ``pattern`` means: a name, a shell pattern of names, or one of
+    ``aliases``. None for a name that no object has.
+
+    Raises StrataError for an address (with a leading ``//`` or ``:``) that is no alias.
+    """
+    if pattern in graph.objects:
+        return [pattern]
+    if pattern in aliases:
+        return [name for name in aliases[pattern] if name in graph.objects]
+    if pattern.startswith(("//", ":")):
+        known = ", ".join(sorted(alias for alias in aliases if alias.startswith("//")))
+        raise StrataError(f"{pattern} is no address of anything in the image; there are {known}")
+    return [name for name in graph.objects if fnmatchcase(name, pattern)]
 
 
 def explicit_groups(
-    graph: Graph, groups: Mapping[str, Sequence[str]]
+    graph: Graph, groups: Mapping[str, Sequence[str]], aliases: Aliases
 ) -> List[Tuple[str, Tuple[str, ...]]]:
     """Each group's name and members, in the order of the names.
 
@@ -26,7 +40,10 @@ def explicit_groups(
     for group, patterns in sorted(groups.items()):
         members = []
         for pattern in patterns:
-            found = matching(graph, [pattern])
+            try:
+                found = matching(graph, pattern, aliases)
+            except StrataError as error:
+                raise StrataError(f"the group {group!r}: {error}") from None
             if not found:
                 raise StrataError(
                     f"the pattern {pattern!r} of the group {group!r} matches no object of the image"

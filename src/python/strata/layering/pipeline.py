@@ -8,10 +8,23 @@ layer. Objects are named by patterns. Differences from upstream are listed in
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Sequence, Set, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 from strata.errors import StrataError
-from strata.layering.groups import matching
+from strata.layering.groups import Aliases, matching
+from strata.layering.pipeline_steps import read_step
 from strata.layering.popularity import popularity
 from strata.model import Graph
 
@@ -21,12 +34,14 @@ Names = FrozenSet[str]
 Datum = Union[Names, List[Any], Dict[str, Any]]
 
 
-def run_pipeline(graph: Graph, steps: Sequence[Any]) -> List[Tuple[str, ...]]:
-    """The groups that ``steps`` make, the bottom one first. Raises StrataError for a step that is
-    unknown, has wrong arguments or does not fit what the step before it made."""
-    run = _Pipeline(graph)
+def run_pipeline(
+    graph: Graph, steps: Sequence[Any], aliases: Optional[Aliases] = None
+) -> List[Tuple[str, ...]]:
+    """The groups that ``steps`` make, the bottom one first. Raises StrataError, naming the step, if
+    one is unknown, has wrong arguments or does not fit what the step before it made."""
+    run = _Pipeline(graph, aliases or {})
     result = run.pipe(frozenset(graph.objects), steps, "layering")
-    return [run.ordered(names) for names in _flat(result) if names]
+    return [tuple(sorted(names)) for names in _flat(result) if names]
 
 
 def _flat(datum: Datum) -> List[Names]:
@@ -37,21 +52,22 @@ def _flat(datum: Datum) -> List[Names]:
 
 
 class _Pipeline:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, aliases: Aliases) -> None:
         self._graph = graph
-        self._operations: Dict[str, Tuple[int, Callable[..., Datum]]] = {
-            "popularity_contest": (0, self._popularity_contest),
-            "limit_layers": (1, self._limit_layers),
-            "split_paths": (1, self._split_paths),
-            "subcomponent_in": (1, self._subcomponent_in),
-            "subcomponent_out": (1, self._subcomponent_out),
-            "over": (2, self._over),
-            "map": (1, self._map),
-            "pipe": (1, self._pipe),
-            "flatten": (0, self._flatten),
-            "split_every": (1, self._split_every),
-            "remove_paths": (1, self._remove_paths),
-            "reverse": (0, self._reverse),
+        self._aliases = aliases
+        self._operations: Dict[str, Callable[..., Datum]] = {
+            "popularity_contest": self._popularity_contest,
+            "limit_layers": self._limit_layers,
+            "split_paths": self._split_paths,
+            "subcomponent_in": self._subcomponent_in,
+            "subcomponent_out": self._subcomponent_out,
+            "over": self._over,
+            "map": self._map,
+            "pipe": self.pipe,
+            "flatten": self._flatten,
+            "split_every": self._split_every,
+            "remove_paths": self._remove_paths,
+            "reverse": self._reverse,
         }
 
     def pipe(self, datum: Datum, steps: Sequence[Any], where: str) -> Datum:
@@ -59,55 +75,39 @@ class _Pipeline:
             datum = self._apply(datum, step, f"{where}[{index}]")
         return datum
 
-    def ordered(self, names: Names) -> Tuple[str, ...]:
-        return tuple(sorted(names))
-
     def _apply(self, datum: Datum, step: Any, where: str) -> Datum:
-        if isinstance(step, str):
-            step = [step]
-        if not isinstance(step, (list, tuple)) or not step or not isinstance(step[0], str):
-            raise StrataError(
-                f"{where}: a step is a list such as ['limit_layers', 20], not {step!r}"
-            )
-        name, *arguments = step
-        if name not in self._operations:
-            known = ", ".join(sorted(self._operations))
-            raise StrataError(f"{where}: unknown operation {name!r}; the operations are {known}")
-        count, operation = self._operations[name]
-        if len(arguments) != count:
-            raise StrataError(f"{where}: {name!r} takes {count} arguments, not {len(arguments)}")
-        return operation(datum, *arguments, f"{where} ({name})")
+        name, arguments = read_step(step, where)
+        return self._operations[name](datum, *arguments, f"{where} ({name})")
 
     # -- what each operation takes ---------------------------------------------------------------
 
     def _names(self, datum: Datum, where: str) -> Names:
         if not isinstance(datum, frozenset):
-            raise StrataError(f"{where} needs a graph; use it inside 'map' or 'over'")
+            kind = "dict" if isinstance(datum, dict) else "list"
+            raise StrataError(f"{where} needs a graph, not a {kind}; use it in 'map' or 'over'")
         return datum
 
     def _list(self, datum: Datum, where: str) -> List[Any]:
         if not isinstance(datum, list):
-            raise StrataError(f"{where} needs a list; put 'popularity_contest' or 'flatten' before")
+            kind = "dict" if isinstance(datum, dict) else "graph"
+            raise StrataError(
+                f"{where} needs a list, not a {kind}; put 'popularity_contest' or 'flatten' before"
+            )
         return datum
 
-    def _number(self, value: Any, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise StrataError(f"{where}: the argument must be a positive number, not {value!r}")
-        return int(value)
-
-    def _selected(self, names: Names, value: Any, where: str) -> Set[str]:
-        """The objects among ``names`` that ``value`` means: patterns, or the children of some."""
-        if isinstance(value, Mapping):
-            if set(value) != {"children_of"}:
-                raise StrataError(f"{where}: the only key is 'children_of', not {sorted(value)}")
-            parents = self._selected(names, value["children_of"], where)
-            return {t for parent in parents for t in self._graph.references[parent]} & names
-        patterns = [value] if isinstance(value, str) else value
-        if not isinstance(patterns, (list, tuple)) or not all(
-            isinstance(pattern, str) for pattern in patterns
-        ):
-            raise StrataError(f"{where}: the argument must be object patterns, not {value!r}")
-        return set(matching(self._graph, patterns)) & names
+    def _selected(self, names: Names, paths: Any, where: str) -> Set[str]:
+        """The objects among ``names`` that ``paths`` means: patterns, or the children of some."""
+        found: Set[str] = set()
+        for item in paths if isinstance(paths, (list, tuple)) else [paths]:
+            if isinstance(item, Mapping):
+                for parent in self._selected(names, item["children_of"], where):
+                    found.update(self._graph.references[parent])
+                continue
+            try:
+                found.update(matching(self._graph, item, self._aliases))
+            except StrataError as error:
+                raise StrataError(f"{where}: {error}") from None
+        return found & names
 
     def _reach(self, starts: Set[str], among: Set[str], backwards: bool = False) -> Set[str]:
         """``starts`` and what is below (or above) them, without leaving ``among``."""
@@ -138,13 +138,12 @@ class _Pipeline:
         )
         return [frozenset(unit) for unit, _ in popularity(part)]
 
-    def _limit_layers(self, datum: Datum, count: Any, where: str) -> Datum:
+    def _limit_layers(self, datum: Datum, count: int, where: str) -> Datum:
         layers = self._list(datum, where)
-        limit = self._number(count, where)
-        if len(layers) <= limit:
+        if len(layers) <= count:
             return layers
-        rest = frozenset(name for layer in layers[limit - 1 :] for n in _flat(layer) for name in n)
-        return [*layers[: limit - 1], rest]
+        rest = frozenset(name for layer in layers[count - 1 :] for n in _flat(layer) for name in n)
+        return [*layers[: count - 1], rest]
 
     def _split_paths(self, datum: Datum, paths: Any, where: str) -> Datum:
         names = self._names(datum, where)
@@ -170,31 +169,32 @@ class _Pipeline:
         parts = {"main": frozenset(main), "rest": names - main}
         return {key: part for key, part in parts.items() if part}
 
-    def _over(self, datum: Datum, key: Any, step: Any, where: str) -> Datum:
+    def _over(self, datum: Datum, key: str, step: Any, where: str) -> Datum:
         if not isinstance(datum, dict):
-            raise StrataError(f"{where} needs a dict; put 'split_paths' or 'subcomponent_…' before")
+            kind = "graph" if isinstance(datum, frozenset) else "list"
+            raise StrataError(
+                f"{where} needs a dict, not a {kind}; put 'split_paths' or 'subcomponent_…' before"
+            )
         if key not in datum:
-            raise StrataError(f"{where}: there is no {key!r}; there are {', '.join(sorted(datum))}")
-        return {k: self._apply(v, step, where) if k == key else v for k, v in datum.items()}
+            raise StrataError(
+                f"{where}: key {key!r} is not there; there are {', '.join(sorted(datum))}"
+            )
+        return {
+            k: self._apply(v, step, f"{where} {key}") if k == key else v for k, v in datum.items()
+        }
 
     def _map(self, datum: Datum, step: Any, where: str) -> Datum:
         return [self._apply(item, step, where) for item in self._list(datum, where)]
 
-    def _pipe(self, datum: Datum, steps: Any, where: str) -> Datum:
-        if not isinstance(steps, (list, tuple)):
-            raise StrataError(f"{where}: the argument must be a list of steps, not {steps!r}")
-        return self.pipe(datum, steps, where)
-
     def _flatten(self, datum: Datum, where: str) -> Datum:
         return list(_flat(datum))
 
-    def _split_every(self, datum: Datum, count: Any, where: str) -> Datum:
-        size = self._number(count, where)
+    def _split_every(self, datum: Datum, count: int, where: str) -> Datum:
         # Upstream takes vertices in the order of their size.
         names = sorted(
             self._names(datum, where), key=lambda name: (self._graph.objects[name].size, name)
         )
-        return [frozenset(names[i : i + size]) for i in range(0, len(names), size)]
+        return [frozenset(names[i : i + count]) for i in range(0, len(names), count)]
 
     def _remove_paths(self, datum: Datum, paths: Any, where: str) -> Datum:
         names = self._names(datum, where)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
+from strata.layering.reach import Unit, above, selected, units_and_targets
 from strata.model import Graph
-
-#: Objects that refer to each other in a circle, or a single object.
-Unit = Tuple[str, ...]
 
 
 def popularity(graph: Graph) -> List[Tuple[Unit, int]]:
@@ -24,38 +22,18 @@ def popularity(graph: Graph) -> List[Tuple[Unit, int]]:
 
     Upstream leaves the order of circles to chance; here a circle is scored as one object.
     """
-    units = graph.components()
-    position = {name: index for index, unit in enumerate(units) for name in unit}
-    below: List[List[int]] = []
-    for index, unit in enumerate(units):
-        needed = {position[target] for name in unit for target in graph.references[name]}
-        below.append(sorted(needed - {index}))
-
-    # Components come with what they refer to first: reversed, users come before what they use.
-    paths = [0] * len(units)
-    above = [0] * len(units)  # Bit sets of the units above each unit.
-    has_user = [False] * len(units)
-    for targets in below:
-        for target in targets:
-            has_user[target] = True
+    units, targets = units_and_targets(graph)
+    used = {target for found in targets for target in found}
+    # Units come with what they refer to first: reversed, users come before what they use.
+    paths = [0 if index in used else 1 for index in range(len(units))]
     for index in reversed(range(len(units))):
-        if not has_user[index]:
-            paths[index] = 1
-        for target in below[index]:
+        for target in targets[index]:
             paths[target] += paths[index]
-            above[target] |= above[index] | 1 << index
-
-    scored = [(unit, _score(paths, above[index], index)) for index, unit in enumerate(units)]
+    scored = [
+        (unit, paths[index] + sum(selected(users, paths)))
+        for index, (unit, users) in enumerate(zip(units, above(targets)))
+    ]
     return sorted(scored, key=lambda item: (-item[1], item[0]))
-
-
-def _score(paths: List[int], above: int, index: int) -> int:
-    total = paths[index]
-    while above:
-        lowest = above & -above
-        total += paths[lowest.bit_length() - 1]
-        above ^= lowest
-    return total
 
 
 def scores(graph: Graph) -> Dict[str, int]:
