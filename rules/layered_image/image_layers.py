@@ -40,6 +40,8 @@ from layered_image.layers import (
     build_layer,
 )
 from layered_image.planning import layer_members, plan_image
+from layered_image.popularity import PopularityRequest, find_popularity
+from layered_image.subsystem import LayeredImageSubsystem, PopularityScope
 from layered_image.target_types import (
     LayeredImageBytecodeField,
     LayeredImageCompressionField,
@@ -112,7 +114,9 @@ async def find_layer_settings(request: LayerSettingsRequest) -> LayerSettings:
 
 
 @rule(desc="Plan and build the layers of an image", level=LogLevel.DEBUG)
-async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
+async def build_image_layers(
+    request: ImageLayersRequest, options: LayeredImageSubsystem
+) -> ImageLayers:
     target, closure = request.target, request.closure
     address = target.address
     base = checked_base(target, request.base)
@@ -123,8 +127,12 @@ async def build_image_layers(request: ImageLayersRequest) -> ImageLayers:
     settings = await find_layer_settings(LayerSettingsRequest(target, closure), **implicitly())
     own = held_objects(target, closure, settings)
     borrowed = in_base(own, settings, request.base)
+    images: FrozenDict = FrozenDict()
+    if options.popularity_scope is PopularityScope.REPOSITORY:
+        popularity = await find_popularity(PopularityRequest(), **implicitly())
+        images = popularity.images
     plan, links_only = plan_image(
-        target, closure, len(base.layers) + bool(closure.configured), borrowed
+        target, closure, len(base.layers) + bool(closure.configured), borrowed, images
     )
 
     members = layer_members(target, [*plan, *links_only], closure)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, List
 
-from pants.option.option_types import DictOption, IntOption, StrListOption, StrOption
+from pants.option.option_types import DictOption, EnumOption, IntOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
 
@@ -42,6 +43,11 @@ REGISTRY_ENV_VARS = (
 )
 
 
+class PopularityScope(Enum):
+    IMAGE = "image"
+    REPOSITORY = "repository"
+
+
 class LayeredImageSubsystem(Subsystem):
     options_scope = "layered-images"
     help = "Options for reproducible layered container images."
@@ -73,6 +79,20 @@ class LayeredImageSubsystem(Subsystem):
             Mirrors to fetch Debian packages from, as a dict of suite to list of URLs, for example
             `{"bookworm": ["http://mirror.example/debian"]}`. They are tried in order. By default
             the mirrors come from the machine's apt configuration. Locks name no mirror.
+            """
+        ),
+    )
+
+    popularity_scope = EnumOption(
+        default=PopularityScope.IMAGE,
+        help=softwrap(
+            """
+            Which images the `"stable"` layering looks at. With `image` a plan depends on nothing
+            but its own image. With `repository` it also looks at which objects the other
+            `layered_image` targets of the repository have: what many images have lies lowest, and
+            small objects share a layer with those that the same images have, so that no image
+            needs a copy of its own. The other images' requirements are then resolved too, and
+            a new image, or a new dependency of one, may move objects to other layers.
             """
         ),
     )

@@ -34,6 +34,7 @@ from layered_image.publish_target_types import PUBLISH_FIELDS
 from strata.archive.compression import Compression
 from strata.closure.owners import parse_rules
 from strata.errors import StrataError
+from strata.layering.pipeline_steps import check_steps
 from strata.layering.plan import STRATEGIES
 from strata.oci.config import validated_config
 from strata.oci.image import checked_name, checked_tag, parse_timestamp
@@ -249,8 +250,8 @@ class LayeredImageMaxLayersField(IntField):
     default = 100
     help = softwrap(
         """
-        The most layers that the image may have, the customisation layer included. Docker can stack
-        125: `max_layers=60`.
+        The most layers that the image may have, those of its base and the customisation layer
+        included. Docker can stack 125: `max_layers=60`.
         """
     )
 
@@ -278,7 +279,7 @@ class LayeredImageLayeringField(Field):
         A pipeline is a list of steps, each a list of an operation and its arguments:
         `layering=[["split_paths", ["python:numpy"]], ["flatten"], ["limit_layers", 20]]`. Objects
         are written as names (`python:numpy`, `debian:libc6`, `source:web`), shell patterns of
-        names, or addresses from the `contents`.
+        names, or addresses of targets in the image (`":server"`, `"//3rdparty/python#numpy"`).
         """
     )
 
@@ -293,6 +294,10 @@ class LayeredImageLayeringField(Field):
             return value
         if not isinstance(value, (list, tuple)):
             raise invalid_field(address, cls.alias, f"it must be a name or a list, not {value!r}")
+        try:
+            check_steps(value, cls.alias)
+        except StrataError as error:
+            raise invalid_field(address, cls.alias, error)
         return frozen(value)
 
 
@@ -301,8 +306,9 @@ class LayeredImageLayerGroupsField(DictStringToStringSequenceField):
     help = softwrap(
         """
         Layers of your own choice, as a dict of a name to objects (names, shell patterns of names,
-        or addresses from the `contents`). They lie at the bottom in alphabetical order of their
-        names, and `layering` plans the rest.
+        or addresses of targets in the image). They lie at the bottom in alphabetical order of their
+        names, and `layering` plans the rest. An object in two groups and a pattern that matches
+        nothing are errors.
 
         Example: `layer_groups={"ml": ["python:numpy", "python:scipy*"]}`
         """

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Set, Tuple
 
-from pants.core.goals.package import PackageFieldSet
-from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
-from pants.engine.target import FieldSetsPerTargetRequest, Target
-from pants.engine.unions import UnionMembership
+from pants.engine.addresses import Address
+from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
-from layered_image.closure.debian import LoadedLockRequest, load_lock, lock_for
-from layered_image.closure.debian_target_types import DebianLockField
+from layered_image.closure.contents import ImageContentsRequest, find_image_contents
 from layered_image.closure.provider import (
-    ImageContext,
     Interpreter,
     LinkFarm,
     ProvidedApplication,
@@ -24,28 +20,16 @@ from layered_image.closure.provider import (
     ProvideObjectsRequest,
     RootEntry,
     provide_objects,
-    provider_for,
 )
-from layered_image.config_addresses import find_addresses, replace_addresses
-from layered_image.engine import (
-    collect_rules,
-    concurrently,
-    find_valid_field_sets,
-    implicitly,
-    resolve_targets,
-    resolve_unparsed_address_inputs,
-    rule,
-)
+from layered_image.config_addresses import replace_addresses
+from layered_image.engine import collect_rules, concurrently, implicitly, rule
 from layered_image.errors import LayeredImageError
-from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
     LayeredImageConfigField,
     LayeredImageContentsField,
-    LayeredImageInterpreterField,
     frozen,
     thawed,
 )
-from strata.closure.debian.interpreter import interpreter_of, libc_version
 from strata.platforms import Platform
 
 
@@ -68,7 +52,8 @@ class ImageClosure:
     interpreter: Optional[Interpreter]
     python_packages: Optional[Target]
     config: FrozenDict
-    # What each address of the contents brought itself, for plans that name addresses.
+    # What each address of the contents and of what they depend on brought, for plans that name
+    # addresses.
     roots: FrozenDict
     # What each asks for, for people who want to know why an object is there.
     requested: FrozenDict
@@ -77,96 +62,32 @@ class ImageClosure:
 
 
 @rule(desc="Find the closure of an image", level=LogLevel.DEBUG)
-async def find_image_closure(
-    request: ImageClosureRequest,
-    union_membership: UnionMembership,
-    options: LayeredImageSubsystem,
-) -> ImageClosure:
+async def find_image_closure(request: ImageClosureRequest) -> ImageClosure:
     image = request.target
     address = image.address
-    config = thawed(image[LayeredImageConfigField].value)
-    in_config = find_addresses(config)
-    contents = await resolve_unparsed_address_inputs(
-        image[LayeredImageContentsField].to_unparsed_address_inputs(), **implicitly()
+    contents = await find_image_contents(
+        ImageContentsRequest(image, request.platform), **implicitly()
     )
-    mentioned = await concurrently(
-        resolve_unparsed_address_inputs(
-            UnparsedAddressInputs(
-                [text],
-                owning_address=address,
-                description_of_origin=f"the `config` field of {address}",
-            ),
-            **implicitly(),
-        )
-        for text in in_config
-    )
-    groups = await concurrently(
-        resolve_targets(**implicitly({addresses: Addresses}))
-        for addresses in (contents, *mentioned)
-    )
-    targets = list({target.address: target for group in groups for target in group}.values())
-    packageable = await find_valid_field_sets(
-        FieldSetsPerTargetRequest(PackageFieldSet, targets), **implicitly()
-    )
-    with_locks = [target for target in targets if target.has_field(DebianLockField)]
-    locks = await concurrently(
-        load_lock(LoadedLockRequest(target), **implicitly()) for target in with_locks
-    )
-    interpreter = python_packages = None
-    libc = ""
-    for target, loaded in zip(with_locks, locks):
-        lock = lock_for(loaded, request.platform)
-        found = interpreter_of(lock)
-        if found is not None:
-            if interpreter is not None and interpreter.version != found[2]:
-                raise LayeredImageError(
-                    address,
-                    f"its contents have two Python interpreters, {interpreter.path} and "
-                    f"{found[1]}; keep one",
-                    LayeredImageContentsField.alias,
-                )
-            interpreter = Interpreter(f"debian:{found[0]}", found[1], found[2])
-            python_packages = target
-        libc = libc or libc_version(lock) or ""
-    declared = image[LayeredImageInterpreterField].value
-    if declared is not None:
-        path, _, version = declared.partition(" ")
-        interpreter, python_packages = Interpreter("", path, version), None
-    context = ImageContext(
-        request.platform,
-        options.store,
-        options.applications,
-        interpreter,
-        libc,
-    )
-    members = union_membership.get(ProvideObjectsRequest)
-    requests = []
-    for target, sets in zip(targets, packageable.collection):
-        provider = provider_for(members, target, bool(sets))
-        if provider is None:
-            raise LayeredImageError(
-                address,
-                f"{target.address} (a `{target.alias}`) cannot be put into an image: it is nothing "
-                "that `package` can build. Name a target such as pex_binary, debian_packages, "
-                "archive, files or resources, or one of the image_… helper targets",
-                LayeredImageContentsField.alias,
-            )
-        requests.append(provider(target, context))
     provided = await concurrently(
-        provide_objects(**implicitly({item: ProvideObjectsRequest})) for item in requests
+        provide_objects(**implicitly({item: ProvideObjectsRequest})) for item in contents.requests
     )
     paths = {}
     by_address = {item.address: item for item in provided}
-    for text, group in zip(in_config, groups[1:]):
-        paths[text] = by_address[group[0].address].path if len(group) == 1 else ""
+    for text, addresses in contents.in_config.items():
+        paths[text] = by_address[addresses[0]].path if len(addresses) == 1 else ""
         if not paths[text]:
             raise LayeredImageError(
                 address,
                 f"{text} stands for no path in the image; name a target with one program or file",
                 LayeredImageConfigField.alias,
             )
+    config = thawed(image[LayeredImageConfigField].value)
     merged = _merged(address, provided, replace_addresses(config, paths))
-    return replace(merged, interpreter=interpreter, python_packages=python_packages)
+    return replace(
+        merged,
+        interpreter=contents.context.interpreter,
+        python_packages=contents.python_packages,
+    )
 
 
 def _merged(
@@ -210,10 +131,19 @@ def _merged(
         None,
         None,
         frozen(config),
-        FrozenDict({item.address: item.roots for item in provided}),
+        FrozenDict(_by_address(provided)),
         FrozenDict({item.address: item.requested or item.roots for item in provided}),
         tuple(sorted({name for item in provided for name in item.configured})),
     )
+
+
+def _by_address(provided: Tuple[ProvidedObjects, ...]) -> Dict[Address, Tuple[str, ...]]:
+    names: Dict[Address, Set[str]] = {}
+    for item in provided:
+        names.setdefault(item.address, set()).update(item.roots)
+        for address, found in item.named.items():
+            names.setdefault(address, set()).update(found)
+    return {address: tuple(sorted(found)) for address, found in names.items()}
 
 
 def _conflict(first: Tuple[ProvidedObject, Address], second: Tuple[ProvidedObject, Address]) -> str:

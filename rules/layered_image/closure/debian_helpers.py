@@ -85,6 +85,9 @@ class ProvideCertificatesRequest(ProvideObjectsRequest):
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
         return target.has_field(ImageCertificatesPackagesField)
 
+    def known_names(self) -> Tuple[str, ...]:
+        return ("certificates:bundle",)
+
 
 @rule(desc="Find the certificate bundle", level=LogLevel.DEBUG)
 async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedObjects:
@@ -100,7 +103,8 @@ async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedO
         LockedObjectsRequest(loaded.address, lock, (package.name,)), **implicitly()
     )
     (held,) = fetched.objects
-    item = ImageObject("certificates:bundle", package.version, package.installed_size // 2)
+    (object_name,) = request.known_names()
+    item = ImageObject(object_name, package.version, package.installed_size // 2)
     return ProvidedObjects(
         address,
         (ProvidedObject(item, "certificates", held.digest, source=held.source),),
@@ -117,6 +121,9 @@ class ProvideProgramRequest(ProvideObjectsRequest):
     @classmethod
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
         return any(target.has_field(field) for field in _PROGRAMS)
+
+    def known_names(self) -> Tuple[str, ...]:
+        return ()
 
 
 #: Where a program has to be, the package that brings it there, and those that have it elsewhere,

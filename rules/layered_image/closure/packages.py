@@ -8,7 +8,7 @@ repository.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Tuple
 
 from pants.backend.shell.target_types import ShellSourceField
 from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
@@ -72,6 +72,9 @@ class ProvidePackageRequest(ProvideObjectsRequest):
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
         return packageable
 
+    def known_names(self) -> Tuple[str, ...]:
+        return (f"package:{self.target.address.target_name}",)
+
 
 @rule(desc="Find a packaged artifact", level=LogLevel.DEBUG)
 async def provide_package(request: ProvidePackageRequest) -> ProvidedObjects:
@@ -91,7 +94,8 @@ async def provide_package(request: ProvidePackageRequest) -> ProvidedObjects:
     ]
     content = await describe_content(DescribeRequest(tuple(placed)), **implicitly())
     name = address.target_name
-    item = ImageObject(f"package:{name}", "", content.size, first_party=True)
+    (object_name,) = request.known_names()
+    item = ImageObject(object_name, "", content.size, first_party=True)
     mount = f"{request.context.applications.strip('/')}/{name}"
     store = request.context.store.strip("/")
     return ProvidedObjects(

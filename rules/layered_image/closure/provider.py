@@ -105,8 +105,9 @@ class ProvidedObjects:
 
     ``references`` maps object names to the names they refer to; ``roots`` are the objects that the
     target itself stands for, and ``requested`` those of them that it asks for, the rest being
-    there for these (all roots where it is empty). ``configured`` are Debian packages whose
-    maintainer scripts run. ``path`` is what the target's address means in ``config``.
+    there for these (all roots where it is empty). ``named`` maps the addresses of other targets
+    that objects come from to their names. ``configured`` are Debian packages whose maintainer
+    scripts run. ``path`` is what the target's address means in ``config``.
     """
 
     address: Address
@@ -114,6 +115,7 @@ class ProvidedObjects:
     references: FrozenDict = field(default_factory=FrozenDict)
     roots: Tuple[str, ...] = ()
     requested: Tuple[str, ...] = ()
+    named: FrozenDict = field(default_factory=FrozenDict)
     configured: Tuple[str, ...] = ()
     entries: Tuple[RootEntry, ...] = ()
     farms: Tuple[LinkFarm, ...] = ()
@@ -135,6 +137,14 @@ class ProvideObjectsRequest:
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
         """Whether this provider handles ``target``, which ``package`` can build or not."""
         raise NotImplementedError
+
+    def known_names(self) -> Optional[Tuple[str, ...]]:
+        """The names of the target's objects, or None if only building them tells.
+
+        A provider that packages targets must know them: one image may be a file in another, and
+        both may be counted for ``[layered-images].popularity_scope``.
+        """
+        return None
 
 
 @rule(polymorphic=True)

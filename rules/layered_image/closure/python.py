@@ -8,6 +8,7 @@ from typing import ClassVar, Dict, List, Set, Tuple
 from packaging.requirements import Requirement
 from pants.backend.python.goals.package_pex_binary import PexBinaryFieldSet
 from pants.backend.python.subsystems.setup import PythonSetup
+from pants.engine.addresses import Address
 from pants.engine.target import Target
 from pants.engine.unions import UnionRule
 from pants.util.frozendict import FrozenDict
@@ -100,6 +101,7 @@ async def provide_pex_binary(
         FrozenDict({key: tuple(sorted(value)) for key, value in references.items()}),
         roots=tuple(item.item.name for item in objects),
         requested=uppermost((item.item.name for item in objects), references),
+        named=_named(pex, first_party),
         application=ProvidedApplication(
             path,
             tuple(item.item.name for item in objects),
@@ -111,6 +113,17 @@ async def provide_pex_binary(
         ),
         path=f"/{path}/bin/{name if starts else 'python'}",
     )
+
+
+def _named(pex: PexWheels, first_party: FirstPartyObjects) -> FrozenDict:
+    wheels = {wheel.metadata.name for wheel in pex.wheels}
+    names: Dict[Address, Tuple[str, ...]] = {
+        address: (name,) for address, name in first_party.owners.items()
+    }
+    for address, texts in first_party.asked.items():
+        needed = {normalized(Requirement(text).name) for text in texts}
+        names[address] = tuple(sorted(f"python:{name}" for name in needed & wheels))
+    return FrozenDict(names)
 
 
 def _check(spec: str, constraints: Tuple[str, ...], platform: PythonPlatform) -> None:

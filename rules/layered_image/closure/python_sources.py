@@ -67,12 +67,15 @@ class SourceObject:
 @dataclass(frozen=True)
 class FirstPartyObjects:
     """``constraints`` are the interpreter constraints that sources state for themselves;
-    ``distributions`` the names of wheels that are built from this repository."""
+    ``distributions`` the names of wheels that are built from this repository. ``owners`` says which
+    object a target's sources are, ``asked`` which requirements a target stands for, by address."""
 
     objects: Tuple[SourceObject, ...]
     requirements: Tuple[str, ...]
     constraints: FrozenDict
     distributions: Tuple[str, ...]
+    owners: FrozenDict
+    asked: FrozenDict
 
 
 @rule(desc="Find first-party objects", level=LogLevel.DEBUG)
@@ -144,6 +147,10 @@ async def find_first_party(request: FirstPartyRequest) -> FirstPartyObjects:
                 for target in closure
                 if target.has_field(PythonProvidesField)
             )
+        ),
+        FrozenDict(names),
+        FrozenDict(
+            {target.address: texts for target in closure if (texts := _requirement_texts(target))}
         ),
     )
 

@@ -63,6 +63,9 @@ class ProvideRootEntryRequest(ProvideObjectsRequest):
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
         return target.has_field(ImagePathField) or target.has_field(ImageUsersField)
 
+    def known_names(self) -> Tuple[str, ...]:
+        return ()
+
 
 @rule(desc="Find declared entries", level=LogLevel.DEBUG)
 async def provide_root_entry(request: ProvideRootEntryRequest) -> ProvidedObjects:
@@ -99,6 +102,9 @@ class ProvideFilesRequest(ProvideObjectsRequest):
     @classmethod
     def is_applicable(cls, target: Target, packageable: bool) -> bool:
         return target.has_field(ImageFilesDependenciesField)
+
+    def known_names(self) -> Tuple[str, ...]:
+        return (f"files:{self.target.address.target_name}",)
 
 
 @rule(desc="Find placed files", level=LogLevel.DEBUG)
@@ -152,7 +158,8 @@ async def provide_files(request: ProvideFilesRequest) -> ProvidedObjects:
                 path = path[len(dotted) + 1 :] if path.startswith(f"{dotted}/") else path
             placed.append(moved(entry, os.path.join(destination, path)))
     content = await describe_content(DescribeRequest(_distinct(placed, address)), **implicitly())
-    item = ImageObject(f"files:{address.target_name}", "", content.size, first_party=True)
+    (name,) = request.known_names()
+    item = ImageObject(name, "", content.size, first_party=True)
     return ProvidedObjects(
         address,
         (ProvidedObject(item, "tree", content.digest),),

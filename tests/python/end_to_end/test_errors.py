@@ -204,7 +204,7 @@ def test_omitted_path_settles_a_collision(repository: PantsCheckout) -> None:
             ("e/fields:nothing", "`config` field of e/fields:image"),
         ),
         (
-            'max_layers=2, layering="popularity", contents_of_os=1',
+            "max_layers=2, contents_of_os=1",
             ("contents_of_os",),
         ),
         ("max_layers=1", ("`max_layers` field", "from 2 to 125")),
@@ -226,8 +226,19 @@ def test_omitted_path_settles_a_collision(repository: PantsCheckout) -> None:
         ('compression="bzip2"', ("compression", "gzip", "zstd")),
         ('formats=["zip"]', ("`formats` field", "'tar' and 'oci'")),
         ('layering="best"', ("`layering` field", "stable")),
-        ('layering=[["limit_layers"]]', ("`layering`", "layering[0]", "limit_layers")),
-        ('layer_groups={"g": ["python:none"]}', ("e/fields:image", "'python:none'", "no object")),
+        ('layering=[["limit_layers"]]', ("`layering` field", "layering[0]", "takes count")),
+        (
+            'layering=[["split_paths", ["x"]], ["over", "main", ["limit_layers", 0]]]',
+            ("`layering` field", "layering[1] (over): step (limit_layers): count must be", "not 0"),
+        ),
+        (
+            'layering=[["limit_layers", 3]]',
+            ("`layering` of e/fields:image", "layering[0] (limit_layers) needs a list"),
+        ),
+        (
+            'layer_groups={"g": ["python:none"]}',
+            ("`layer_groups` of e/fields:image", "'python:none'", "no object"),
+        ),
         ('omit_paths={"python:x": ["y"]}', ("`omit_paths`", "'python:x' matches no object")),
         ('omit_paths={"files:one": ["y"]}', ("omit_paths", "'y' matches no path of files:one")),
         ('owners=[{"paths": "nope/*", "uid": 1}]', ("`owners`", "matches no path")),
@@ -247,11 +258,12 @@ def test_bad_fields(repository: PantsCheckout, fields: str, messages: Tuple[str,
 
 def test_max_layers_too_small(repository: PantsCheckout) -> None:
     files = {"a.txt": "a", "b.txt": "b"}
-    fields = 'max_layers=2, layering="popularity"'
+    fields = 'max_layers=2, layer_groups={"g": ["files:one"]}'
     output = failure(
         repository, "e/layers", _FILES + image('":one", "app:certificates"', fields), **files
     )
-    assert "e/layers:image: max_layers=2 is too small: this image needs at least 3" in output
+    assert "`max_layers` of e/layers:image: max_layers=2 is too small" in output
+    assert "this image needs at least 3" in output
     assert "set max_layers=3 or more" in output
 
 
