@@ -1,0 +1,1 @@
+"""The repository whose releases ``benchmarks/layering.py`` replays, with its real metadata."""
