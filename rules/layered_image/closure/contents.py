@@ -100,9 +100,7 @@ async def find_image_contents(
     locks = tuple(lock_for(item, request.platform) for item in loaded)
     interpreter, python_packages = _interpreter(image, with_locks, locks)
     libc = next((found for found in map(libc_version, locks) if found), "")
-    context = ImageContext(
-        request.platform, options.store, options.applications, interpreter, libc
-    )
+    context = ImageContext(request.platform, options.store, options.applications, interpreter, libc)
     members = union_membership.get(ProvideObjectsRequest)
     requests: List[ProvideObjectsRequest] = []
     for target, sets in zip(targets, packageable.collection):
@@ -133,7 +131,7 @@ async def find_image_contents(
 def _interpreter(
     image: Target, targets: Sequence[Target], locks: Sequence[DebianLock]
 ) -> Tuple[Optional[Interpreter], Optional[Target]]:
-    """The image's Python interpreter, and which of ``targets`` has it, whose ``locks`` are given."""
+    """The image's Python interpreter, and which of ``targets``, whose ``locks`` are given, has it."""
     declared = image[LayeredImageInterpreterField].value
     if declared is not None:
         path, _, version = declared.partition(" ")
