@@ -131,7 +131,7 @@ async def find_image_contents(
 def _interpreter(
     image: Target, targets: Sequence[Target], locks: Sequence[DebianLock]
 ) -> Tuple[Optional[Interpreter], Optional[Target]]:
-    """The image's Python interpreter, and which of ``targets``, whose ``locks`` are given, has it."""
+    """The image's Python interpreter, and which of ``targets`` (with their ``locks``) has it."""
     declared = image[LayeredImageInterpreterField].value
     if declared is not None:
         path, _, version = declared.partition(" ")
