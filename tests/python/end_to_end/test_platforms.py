@@ -241,7 +241,7 @@ def test_goals_know_platforms(multi: PantsCheckout) -> None:
 _RUNS = """
 layered_image(
     name="image", architectures=["arm64", "amd64"], contents=["app:batch", "app:os"],
-    config={"Entrypoint": ["app:batch"]},
+    config={"Entrypoint": ["//app:batch"]},
 )
 """
 _DERIVED = """
