@@ -40,6 +40,8 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.image_layers import ImageLayersRequest, build_image_layers
 from layered_image.layers import BuiltLayer
+from layered_image.registry_base import RegistryBaseRequest, load_registry_base
+from layered_image.registry_base_target_types import ImageBaseRepositoryField
 from layered_image.target_types import (
     ImageNameField,
     LayeredImageBaseField,
@@ -163,6 +165,11 @@ async def build_platform_image(request: PlatformImageRequest) -> PlatformImage:
                 )
             stack.append(found.target)
             continue
+        if found.target.has_field(ImageBaseRepositoryField):
+            base = await load_registry_base(
+                RegistryBaseRequest(stack[-1].address, found.target, platform), **implicitly()
+            )
+            break
         base = await load_base_archive(
             BaseArchiveRequest(
                 stack[-1].address,

@@ -17,6 +17,7 @@ from layered_image import (
     layers,
     popularity,
     program,
+    registry_base,
     registry_settings,
     strata_process,
 )
@@ -52,6 +53,7 @@ from layered_image.goals import (
     check_namespaces,
     debian_lock,
     load_image,
+    lockfiles,
     package,
     package_derived,
     publish,
@@ -59,12 +61,14 @@ from layered_image.goals import (
     run_image,
 )
 from layered_image.goals import layers as layers_goal
+from layered_image.registry_base_target_types import ImageBaseTarget
 from layered_image.target_types import LayeredImageTarget
 
 
 def target_types():
     return [
         DebianPackagesTarget,
+        ImageBaseTarget,
         ImageBinShTarget,
         ImageCertificatesTarget,
         ImageDirectoryTarget,
@@ -102,12 +106,14 @@ def rules():
         *layers.rules(),
         *layers_goal.rules(),
         *load_image.rules(),
+        *lockfiles.rules(),
         *package.rules(),
         *package_derived.rules(),
         *packages.rules(),
         *popularity.rules(),
         *program.rules(),
         *publish.rules(),
+        *registry_base.rules(),
         *registry_settings.rules(),
         *python.rules(),
         *root.rules(),

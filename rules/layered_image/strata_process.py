@@ -67,7 +67,8 @@ _ENGINE_FILES = _engine_files()
 class StrataRequest:
     """One run of ``strata COMMAND``. ``spec`` is its JSON text; ``immutable`` maps folder names to
     digests that many processes share. ``compression`` names the encoder it needs, if any, and
-    ``libraries`` others; ``caches`` maps names of Pants' named caches to folders."""
+    ``libraries`` others; ``caches`` maps names of Pants' named caches to folders. ``environment``
+    is for those that talk to a registry: it is part of the key."""
 
     command: str
     spec: str
@@ -79,6 +80,7 @@ class StrataRequest:
     compression: str = "none"
     libraries: Tuple[str, ...] = ()
     caches: FrozenDict = FrozenDict()
+    environment: FrozenDict = FrozenDict()
     cache_scope: ProcessCacheScope = ProcessCacheScope.SUCCESSFUL
 
 
@@ -146,7 +148,7 @@ async def run_strata(
                     **({"encoders": encoders} if names else {}),
                     **request.immutable,
                 },
-                env={"LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                env={**request.environment, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
                 output_files=request.output_files,
                 output_directories=request.output_directories,
                 append_only_caches=request.caches,

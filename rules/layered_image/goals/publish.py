@@ -38,6 +38,8 @@ from layered_image.publish_target_types import (
     ImageSkipPushField,
 )
 from layered_image.registries import Registries
+from layered_image.registry_base import base_repository
+from layered_image.registry_base_target_types import ImageBaseRepositoryField
 from layered_image.registry_settings import RegistrySettingsRequest, read_registry_settings
 from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
@@ -173,15 +175,18 @@ async def publish_layered_image(
         )
     # A base's repository has what this image shares with it, if it was published.
     below: List[Destination] = []
+    bases: List[str] = []
     base: Optional[Target] = target if target.has_field(LayeredImageBaseField) else None
     while base is not None and base[LayeredImageBaseField].value is not None:
         resolved = await find_base_target(
             BaseTargetRequest(base, image.images[0].platform), **implicitly()
         )
+        if resolved.target.has_field(ImageBaseRepositoryField):
+            bases.append(base_repository(resolved.target, options))
         base = resolved.target if resolved.target.has_field(LayeredImageBaseField) else None
         if base is not None:
             below += destinations_of(base, options, (), "")
-    mounts = tuple(dict.fromkeys(item.repository for item in below))
+    mounts = tuple(dict.fromkeys([*(item.repository for item in below), *bases]))
     pushed = [item for item in found if not item.registry.skip_push]
     pushes = await concurrently(
         prepare_push(

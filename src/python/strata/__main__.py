@@ -25,6 +25,8 @@ COMMANDS = {
     "flatten": "strata.commands.flatten",
     "interpreter": "strata.commands.interpreter",
     "base": "strata.commands.base",
+    "base-lock": "strata.commands.base_lock",
+    "fetch-blob": "strata.commands.fetch_blob",
     "scan": "strata.commands.scan",
     "clock": "strata.commands.clock",
     "run-commands": "strata.commands.run_commands",

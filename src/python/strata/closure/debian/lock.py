@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from strata.errors import StrataError
+from strata.toml_text import load_toml, quoted, quoted_list, strings, typed
 
 _ONE, _SEVERAL = 1, 2
 _KEYS = {"format", "essential", "suites", "components", "requested"}
@@ -25,7 +26,6 @@ PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _VERSION = re.compile(r"([0-9]+:)?[0-9A-Za-z.+~:-]+")
 # What a URL can hold as it is, save for the parts "." and "..".
 _PATH = re.compile(r"[0-9A-Za-z+~:_.%=@-]+(/[0-9A-Za-z+~:_.%=@-]+)*")
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
 
 
 @dataclass(frozen=True, order=True)
@@ -62,16 +62,16 @@ def parse_locks(text: str, origin: str) -> Tuple[DebianLock, ...]:
 
     Raises StrataError, naming ``origin`` and the key, for anything but a valid lock.
     """
-    data = _load(text, origin)
+    data = load_toml(text, origin)
     form = data.get("format")
     if type(form) is not int or form not in (_ONE, _SEVERAL):
         raise StrataError(f"{origin}: 'format' must be {_ONE} or {_SEVERAL}, not {form!r}")
     if form == _ONE:
-        architectures: Tuple[str, ...] = (_typed(data, "architecture", str, origin),)
+        architectures: Tuple[str, ...] = (typed(data, "architecture", str, origin),)
         keys = {"architecture", "package"}
         rows = [data.get("package", [])]
     else:
-        architectures = _strings(data, "architectures", origin)
+        architectures = strings(data, "architectures", origin)
         wrong = [name for name in architectures if not _ARCHITECTURE.fullmatch(name)]
         if wrong or not architectures or len(set(architectures)) < len(architectures):
             raise StrataError(
@@ -107,11 +107,11 @@ def _checked(data: Mapping[str, Any], architecture: str, rows: Any, origin: str)
     known = set(names)
     lock = DebianLock(
         architecture,
-        _strings(data, "suites", origin),
-        _strings(data, "components", origin),
-        _strings(data, "requested", origin),
+        strings(data, "suites", origin),
+        strings(data, "components", origin),
+        strings(data, "requested", origin),
         packages,
-        _typed(data, "essential", bool, origin) if "essential" in data else False,
+        typed(data, "essential", bool, origin) if "essential" in data else False,
     )
     for name in lock.requested:
         if name not in known:
@@ -138,32 +138,6 @@ def _checked(data: Mapping[str, Any], architecture: str, rows: Any, origin: str)
     return lock
 
 
-def _load(text: str, origin: str) -> Dict[str, Any]:
-    try:
-        import tomllib
-    except ImportError:  # Before Python 3.11.
-        import toml as tomllib
-    # Both libraries' errors are ValueErrors; the older one also trips over some broken files.
-    try:
-        return dict(tomllib.loads(text))
-    except (ValueError, IndexError) as error:
-        raise StrataError(f"{origin} is not valid TOML: {error}") from error
-
-
-def _typed(row: Mapping[str, Any], key: str, wanted: type, origin: str) -> Any:
-    value = row.get(key)
-    if type(value) is not wanted:
-        raise StrataError(f"{origin}: {key!r} must be a {wanted.__name__}, not {value!r}")
-    return value
-
-
-def _strings(row: Mapping[str, Any], key: str, origin: str) -> Tuple[str, ...]:
-    values = _typed(row, key, list, origin)
-    if not all(isinstance(value, str) for value in values):
-        raise StrataError(f"{origin}: {key!r} must be a list of strings")
-    return tuple(values)
-
-
 def _package(row: Any, origin: str) -> LockedPackage:
     if not isinstance(row, dict):
         raise StrataError(f"{origin}: 'package' must be a list of tables")
@@ -172,15 +146,15 @@ def _package(row: Any, origin: str) -> LockedPackage:
     if unknown:
         raise StrataError(f"{origin}: unknown key {unknown[0]!r}")
     package = LockedPackage(
-        name=_typed(row, "name", str, origin),
-        version=_typed(row, "version", str, origin),
-        architecture=_typed(row, "architecture", str, origin),
-        suite=_typed(row, "suite", str, origin),
-        path=_typed(row, "path", str, origin),
-        size=_typed(row, "size", int, origin),
-        sha256=_typed(row, "sha256", str, origin),
-        installed_size=_typed(row, "installed_size", int, origin),
-        depends=_strings(row, "depends", origin),
+        name=typed(row, "name", str, origin),
+        version=typed(row, "version", str, origin),
+        architecture=typed(row, "architecture", str, origin),
+        suite=typed(row, "suite", str, origin),
+        path=typed(row, "path", str, origin),
+        size=typed(row, "size", int, origin),
+        sha256=typed(row, "sha256", str, origin),
+        installed_size=typed(row, "installed_size", int, origin),
+        depends=strings(row, "depends", origin),
     )
     if not PACKAGE_NAME.fullmatch(package.name):
         raise StrataError(f"{origin}: 'name' is not a package name")
@@ -211,12 +185,12 @@ def render_locks(locks: Sequence[DebianLock], address: str = "") -> str:
     lines = [
         f"# Written by `{command}`. Do not edit.",
         f"format = {_SEVERAL if several else _ONE}",
-        f"architectures = {_list(architectures)}"
+        f"architectures = {quoted_list(architectures)}"
         if several
-        else f"architecture = {_quoted(first.architecture)}",
-        f"suites = {_list(first.suites)}",
-        f"components = {_list(first.components)}",
-        f"requested = {_list(first.requested)}",
+        else f"architecture = {quoted(first.architecture)}",
+        f"suites = {quoted_list(first.suites)}",
+        f"components = {quoted_list(first.components)}",
+        f"requested = {quoted_list(first.requested)}",
     ]
     if first.essential:
         lines.append("essential = true")
@@ -227,19 +201,11 @@ def render_locks(locks: Sequence[DebianLock], address: str = "") -> str:
             for item in fields(package):
                 value = getattr(package, item.name)
                 if isinstance(value, tuple):
-                    text = _list(value)
+                    text = quoted_list(value)
                 else:
-                    text = str(value) if isinstance(value, int) else _quoted(value)
+                    text = str(value) if isinstance(value, int) else quoted(value)
                 lines.append(f"{item.name} = {text}")
     return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return f'"{text.translate(_ESCAPES)}"'
-
-
-def _list(values: Iterable[str]) -> str:
-    return f"[{', '.join(_quoted(value) for value in values)}]"
 
 
 def stale_reason(
