@@ -3,8 +3,8 @@
     python benchmarks/stream.py [TARGET] [--runs N]
 
 TARGET (`app:image`) is built first, so that its layers are in the caches, and then streamed with
-a warm daemon. "Layers ready" is when Pants says that the rule which describes the stream is done:
-what follows is placing the blobs, starting Python, and writing.
+a warm daemon. "Layers ready" is when Pants says that it starts the process which streams: what
+follows is placing the blobs, starting Python, and writing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
-_READY = "Completed: Stream a layered image"
+_READY = "Starting: interactive_process"
 
 
 def stream(target: str) -> Dict[str, float]:
