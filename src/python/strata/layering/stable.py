@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Dict, List, Mapping, Sequence, Set, Tuple
 
 from strata.layering.reach import Unit
@@ -24,6 +24,7 @@ TIERS = ("Debian packages", "the interpreter", "third-party objects", "first-par
 # Certificates are made of a Debian package.
 _OF_DEBIAN = ("debian", "certificates")
 _INTERPRETER = re.compile(r"debian:(lib)?python3(\.\d+)?(-.*)?")
+_WITH_FAMILIES = ("debian", "python")
 _FAMILY = re.compile(r"[^:]*:(?:lib)?([a-z]*)")
 
 #: For each object the images that have it, by name.
@@ -71,10 +72,9 @@ class _Stable:
             ]
             rest = [unit for unit in units if unit not in alone]
             for cluster, reason in self._clusters(rest, few):
-                count = -(-len(cluster) // per_layer)
                 layers += [
                     (members, f"small, of {self._labels[tier]}{reason}")
-                    for members in _spread(cluster, count)
+                    for members in _spread(cluster, per_layer)
                 ]
             for members, reason in sorted(layers, key=lambda layer: self._place(layer[0])):
                 result.append((tuple(sorted(n for unit in members for n in unit)), reason))
@@ -151,18 +151,25 @@ def _magnitude(size: int) -> int:
     return size.bit_length() // 2
 
 
-def _spread(units: Sequence[Unit], count: int) -> List[List[Unit]]:
-    """``units`` in at most ``count`` layers, chosen by the families of their names."""
+def _spread(units: Sequence[Unit], per_layer: int) -> List[List[Unit]]:
+    """``units`` in layers of about ``per_layer``, chosen by the families of their names."""
+    count = -(-len(units) // per_layer)
+    sizes = Counter(_family(unit[0]) for unit in units)
     layers: Dict[int, List[Unit]] = defaultdict(list)
     for unit in units:
-        layers[_jump(_hash(_family(unit[0])), count)].append(unit)
+        family = _family(unit[0])
+        # A family that fills a layer is none: its members are spread by their whole names.
+        key = family if sizes[family] <= per_layer else unit[0]
+        layers[_jump(_hash(key), count)].append(unit)
     return list(layers.values())
 
 
 def _family(name: str) -> str:
     """What names of things that are released together begin with: the letters up to the first
-    other sign, without ``lib``."""
-    match = _FAMILY.match(name)
+    other sign, without ``lib``. First-party code has no families: its folders say nothing of what
+    changes together."""
+    kind, _, _ = name.partition(":")
+    match = _FAMILY.match(name) if kind in _WITH_FAMILIES else None
     return match[1] if match and match[1] else name
 
 

@@ -136,6 +136,14 @@ def test_what_is_released_together_shares_a_layer() -> None:
         assert len({holding[name] for name in names if name.startswith(f"python:{word}")}) == 1
 
 
+@pytest.mark.parametrize("prefix", ["source:company/", "python:company-", "files:company-"])
+def test_one_beginning_does_not_make_one_layer_of_everything(prefix: str) -> None:
+    names = [f"{prefix}{number}" for number in range(20 * PER_LAYER)]
+    layers = plan(Graph([ImageObject(name, "", 9_000) for name in names], {}))
+    assert len(layers) >= 15
+    assert max(map(len, layers)) < 3 * PER_LAYER
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_one_more_small_object_moves_few(seed: int) -> None:
     graph = random_graph(seed, 200)
