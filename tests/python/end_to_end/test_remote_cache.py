@@ -52,17 +52,23 @@ def ours(result: PantsResult) -> List[str]:
     return [name for name in result.processes if not name.startswith(_OF_THE_MACHINE)]
 
 
+#: A folder that every machine has and that nothing uses, to mount something at.
+_PLACE = "/mnt"
+
+
 def another_python(folder: Path) -> List[str]:
     """A command prefix that puts another CPython in the place of the machine's ``python3``."""
     others = sorted(Path(sys.base_prefix).parent.glob("3.1*/bin/python3.1[0-9]"))
     if not others:
         unavailable("needs a CPython 3.10 or newer beside the one that runs the tests")
     stand_in = folder / "python3"
-    stand_in.write_text(f'#!/bin/sh\nexec {others[-1]} "$@"\n')
+    # Another user may not be allowed to where it is.
+    stand_in.write_text(f'#!/bin/sh\nexec {_PLACE}/bin/{others[-1].name} "$@"\n')
     stand_in.chmod(0o755)
     replaced = os.path.realpath("/usr/bin/python3")
-    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    return ["unshare", "-m", "sh", "-c", script, "sh", str(stand_in), replaced]
+    script = 'mount --bind "$1" "$2" && mount --bind "$3" "$4" && shift 4 && exec "$@"'
+    mounts = [str(others[-1].parent.parent), _PLACE, str(stand_in), replaced]
+    return ["unshare", "-m", "sh", "-c", script, "sh", *mounts]
 
 
 def test_another_machine_builds_nothing_again(storage: Storage, tmp_path: Path) -> None:
