@@ -172,9 +172,9 @@ class Podman:
 
     def pull(self, reference: str) -> str:
         """The digest of what a registry without TLS has under ``reference``."""
-        run(*self._command, "pull", "--tls-verify=false", reference)
+        run(*self.command, "pull", "--tls-verify=false", reference)
         described = run(
-            *self._command, "image", "inspect", "--format", "{{.RepoDigests}}", reference
+            *self.command, "image", "inspect", "--format", "{{.RepoDigests}}", reference
         )
         return digest_in(described)
 

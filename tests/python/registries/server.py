@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Optional, Set, Type
 
 from registries.certificates import Certificate
 from registries.token_service import TokenService
@@ -112,6 +112,11 @@ class DockerRegistry:
             return connection.getresponse().status == 200
         finally:
             connection.close()
+
+    def blobs(self) -> Set[str]:
+        """The digests of all that it stores."""
+        folder = self._folder / "data/docker/registry/v2/blobs/sha256"
+        return {f"sha256:{path.parent.name}" for path in folder.glob("*/*/data")}
 
     def blob_file(self, digest: str) -> Path:
         """Where the registry keeps a blob, for tests that damage it."""
