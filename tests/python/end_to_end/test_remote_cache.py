@@ -62,8 +62,9 @@ def another_python(folder: Path) -> List[str]:
     if not others:
         unavailable("needs a CPython 3.10 or newer beside the one that runs the tests")
     stand_in = folder / "python3"
-    # Another user may not be allowed to where it is.
-    stand_in.write_text(f'#!/bin/sh\nexec {_PLACE}/bin/{others[-1].name} "$@"\n')
+    # Another user may not be allowed to where it is, which is where it looks for its library.
+    program = f"{_PLACE}/bin/{others[-1].name}"
+    stand_in.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={_PLACE}/lib exec {program} "$@"\n')
     stand_in.chmod(0o755)
     replaced = os.path.realpath("/usr/bin/python3")
     script = 'mount --bind "$1" "$2" && mount --bind "$3" "$4" && shift 4 && exec "$@"'
