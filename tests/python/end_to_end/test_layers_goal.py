@@ -193,7 +193,13 @@ def test_why_is_this_here(runs: Runs, browser: Browser) -> None:
         "python:markupsafe",
         "debian:python3.11-minimal",
     ]
-    assert page.run("document.querySelectorAll('.graph .edge').length") == 7
+    # Lines are drawn when the browser has laid the page out, which takes until the next frame.
+    edges = page.run(
+        "new Promise(done => { const look = left => {"
+        " const edges = document.querySelectorAll('.graph .edge').length;"
+        " if (edges || !left) done(edges); else setTimeout(look, 50, left - 1); }; look(200); })"
+    )
+    assert edges == 7
     assert page.run("document.querySelectorAll('.graph .edge.first').length") == 4
     assert _paths(page, "source:web") == [["app:server", "source:web"]]
     # The references of resources are not lost behind the targets that generate them.
