@@ -21,8 +21,6 @@ PER_LAYER = 12
 #: Fewer small objects than this that the same images have are not worth a layer.
 FEW = 4
 TIERS = ("Debian packages", "the interpreter", "third-party objects", "first-party code")
-# Certificates are made of a Debian package.
-_OF_DEBIAN = ("debian", "certificates")
 _INTERPRETER = re.compile(r"debian:(lib)?python3(\.\d+)?(-.*)?")
 _WITH_FAMILIES = ("debian", "python")
 _FAMILY = re.compile(r"[^:]*:(?:lib)?([a-z]*)")
@@ -45,7 +43,7 @@ def tier_of(graph: Graph, name: str) -> int:
         return 3
     if _INTERPRETER.fullmatch(name):
         return 1
-    return 0 if graph.objects[name].kind in _OF_DEBIAN else 2
+    return 0 if graph.objects[name].kind == "debian" else 2
 
 
 class _Stable:
