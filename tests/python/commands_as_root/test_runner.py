@@ -27,6 +27,8 @@ from strata.archive.compression import Compression
 from strata.archive.entry import Entry, EntryType, directory, symlink
 from strata.archive.writer import write_layer
 from strata.namespace.tools import find_program
+from strata.oci.content import json_bytes
+from strata.oci.naming import named_index
 
 NAMESPACED = [way for way in WAYS if "without namespaces" not in way]
 _PROGRAMS = ("sh", "id", "cat", "sleep", "env", "touch", "stat")
@@ -72,6 +74,8 @@ class Images:
         (layout / "config.json").write_text(json.dumps({"config": config, "rootfs": rootfs}))
         manifest = [{"Config": "config.json", "Layers": ["layer.tar"]}]
         (layout / "manifest.json").write_text(json.dumps(manifest))
+        # Nothing reads the descriptor of an image that has one platform.
+        (layout / "index.json").write_bytes(json_bytes(named_index({}, [("tested", "latest")])))
         spec = {
             "runtime": "namespace",
             "read_only": False,
