@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = next(p for p in Path(__file__).resolve().parents if (p / "pants.toml").exists())
+FOLDERS = ("app", "benchmarks", "rules", "src/python", "tests/python")
 
 
 def run(*arguments: str) -> None:
@@ -23,10 +24,10 @@ def run(*arguments: str) -> None:
     assert process.returncode == 0, process.stdout
 
 
-def test_ruff_finds_nothing() -> None:
-    folders = [name for name in ("app", "rules", "src/python") if (CHECKOUT / name).exists()]
-    assert folders
-    run("ruff", "check", "--no-cache", *folders)
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=" ".join)
+def test_ruff_finds_nothing(command: "tuple[str, ...]") -> None:
+    assert all((CHECKOUT / folder).is_dir() for folder in FOLDERS)
+    run("ruff", *command, "--no-cache", *FOLDERS)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,8 @@ def test_helpers_are_asked(environment: Dict[str, str], tmp_path: Path, helpers:
         helpers,
         "one",
         f'read server; echo "$1 $server" >> {asked}\n'
-        'echo "{\\"ServerURL\\": \\"$server\\", \\"Username\\": \\"of one\\", \\"Secret\\": \\"s\\"}"',
+        'echo "{\\"ServerURL\\": \\"$server\\", '
+        '\\"Username\\": \\"of one\\", \\"Secret\\": \\"s\\"}"',
     )
     make_helper(helpers, "token", """echo '{"Username": "<token>", "Secret": "identity"}'""")
     make_helper(helpers, "empty", 'echo "credentials not found in native keychain"; exit 1')
