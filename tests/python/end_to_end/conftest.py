@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -9,7 +10,9 @@ import pytest
 
 from end_to_end.browser import Browser
 from end_to_end.pants_checkout import PantsCheckout
-from end_to_end.tools import require
+from end_to_end.parity_images import Engine
+from end_to_end.runtimes import Docker
+from end_to_end.tools import require, require_root
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,34 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> PantsCheckout:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[PantsCheckout]:
     yield PantsCheckout(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsCheckout]:
+    """One checkout for all cases: each has a folder of its own."""
+    checkout = PantsCheckout(tmp_path_factory.mktemp("repository") / "checkout", daemon=True)
+    yield checkout
+    checkout.stop()
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Iterator[Docker]:
+    require("dockerd", "docker", "containerd", "runc")
+    require_root()
+    engine = Docker(tmp_path)
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    require("dockerd", "docker", "containerd", "runc")
+    require_root()
+    # A socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
+        started = Engine(Path(folder))
+        yield started
+        started.stop()
 
 
 @pytest.fixture(scope="session")

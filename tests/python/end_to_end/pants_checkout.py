@@ -152,6 +152,18 @@ class PantsCheckout:
         return self.root / "dist" / f"{path}.tar"
 
 
+def failure(repository: PantsCheckout, folder: str, build: str, *options: str, **files: str) -> str:
+    """What ``package`` prints of a BUILD file whose ``image`` cannot be built."""
+    repository.write(f"{folder}/BUILD", build)
+    for name, content in files.items():
+        repository.write(f"{folder}/{name}", content)
+    result = repository.run("package", f"{folder}:image", *options, check=False)
+    assert result.exit_code != 0, result.output
+    assert not (repository.root / "dist" / folder.replace("/", ".")).exists()
+    assert "Traceback" not in result.output
+    return result.output
+
+
 def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:

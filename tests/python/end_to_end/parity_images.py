@@ -96,6 +96,10 @@ def load_and_run_with_podman(archive: Path, image: str, *command: str) -> str:
             podman.remove()
 
 
+def archive(repository: PantsCheckout, name: str) -> Path:
+    return repository.root / DIST / f"{name}.tar"
+
+
 def _loaded(output: str) -> str:
     names = [
         line.partition(": ")[2] for line in output.splitlines() if line.startswith("Loaded image: ")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -19,6 +18,7 @@ from end_to_end.parity_images import (
     FOLDER,
     SHELL,
     Engine,
+    archive,
     files_below,
     layer_members,
     load_and_run_with_podman,
@@ -145,20 +145,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsChecko
         yield checkout
     finally:
         checkout.stop()
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        started = Engine(Path(folder))
-        yield started
-        started.stop()
-
-
-def archive(repository: PantsCheckout, name: str) -> Path:
-    return repository.root / DIST / f"{name}.tar"
 
 
 def cat(engine: Engine, image: str, path: str, *options: str) -> str:

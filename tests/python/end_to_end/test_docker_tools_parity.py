@@ -20,10 +20,10 @@ import pytest
 
 from end_to_end.pants_checkout import PantsCheckout, sha256
 from end_to_end.parity_images import (
-    DIST,
     FOLDER,
     SHELL,
     Engine,
+    archive,
     files_below,
     load_and_run_with_podman,
     registry,
@@ -161,21 +161,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsChecko
         yield checkout
     finally:
         checkout.stop()
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
-    # A socket's path is short.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        started = Engine(Path(folder))
-        yield started
-        started.stop()
-
-
-def archive(repository: PantsCheckout, name: str) -> Path:
-    return repository.root / DIST / f"{name}.tar"
 
 
 def report(repository: PantsCheckout, name: str) -> Dict[str, object]:

@@ -14,29 +14,10 @@ from typing import Iterator, Tuple
 
 import pytest
 
-from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.pants_checkout import PantsCheckout, failure
 from end_to_end.tools import require
 
 _IMAGE = 'layered_image(name="image", contents=[{contents}], {fields})\n'
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsCheckout]:
-    """One checkout for all cases: each has a folder of its own."""
-    checkout = PantsCheckout(tmp_path_factory.mktemp("errors") / "checkout", daemon=True)
-    yield checkout
-    checkout.stop()
-
-
-def failure(repository: PantsCheckout, folder: str, build: str, *options: str, **files: str) -> str:
-    repository.write(f"{folder}/BUILD", build)
-    for name, content in files.items():
-        repository.write(f"{folder}/{name}", content)
-    result = repository.run("package", f"{folder}:image", *options, check=False)
-    assert result.exit_code != 0, result.output
-    assert not (repository.root / "dist" / folder.replace("/", ".")).exists()
-    assert "Traceback" not in result.output
-    return result.output
 
 
 def image(contents: str, fields: str = "") -> str:

@@ -26,15 +26,6 @@ _METADATA = 20_000
 
 
 @pytest.fixture
-def docker(tmp_path: Path) -> Iterator[Docker]:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
-    engine = Docker(tmp_path)
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
 def podman() -> Iterator[Dict[str, str]]:
     """The environment that selects a podman with storage of its own."""
     require("podman")

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Tuple
 
 import pytest
 
-from end_to_end.pants_checkout import PantsCheckout
+from end_to_end.pants_checkout import PantsCheckout, failure
 from strata.namespace.foreign import probe
 from strata.platforms import MACHINES, Platform
 
@@ -42,24 +42,6 @@ depends = []
 """
 #: An architecture that this machine is not.
 _FOREIGN = "arm64" if os.uname().machine != MACHINES["arm64"] else "amd64"
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsCheckout]:
-    checkout = PantsCheckout(tmp_path_factory.mktemp("errors") / "checkout", daemon=True)
-    yield checkout
-    checkout.stop()
-
-
-def failure(repository: PantsCheckout, folder: str, build: str, *options: str, **files: str) -> str:
-    repository.write(f"{folder}/BUILD", build)
-    for name, content in files.items():
-        repository.write(f"{folder}/{name}", content)
-    result = repository.run("package", f"{folder}:image", *options, check=False)
-    assert result.exit_code != 0, result.output
-    assert not (repository.root / "dist" / folder.replace("/", ".")).exists()
-    assert "Traceback" not in result.output
-    return result.output
 
 
 def test_no_complete_platform(repository: PantsCheckout) -> None:

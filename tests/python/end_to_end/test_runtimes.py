@@ -65,15 +65,6 @@ def test_runs_under_podman(built: PantsCheckout, podman: Podman) -> None:
         check_service(fetch)
 
 
-@pytest.fixture
-def docker(tmp_path: Path) -> Iterator[Docker]:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
-    engine = Docker(tmp_path)
-    yield engine
-    engine.stop()
-
-
 def test_runs_under_a_docker_engine(built: PantsCheckout, docker: Docker) -> None:
     report = built.report("app/image")
     assert docker.load(built.archive("app/image")) == report["config_digest"]

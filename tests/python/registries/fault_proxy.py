@@ -10,9 +10,10 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Dict, Iterator, List, Optional, Type
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Dict, Iterator, List, Optional
+
+from registries.service import Service
 
 _PIECE = 16 << 10
 
@@ -59,7 +60,7 @@ class _Cut(Exception):
     pass
 
 
-class FaultProxy:
+class FaultProxy(Service):
     """Stands in front of ``upstream`` (``127.0.0.1:PORT``) at ``host`` while the block runs.
 
     ``bytes_from_client`` counts whole requests, with their heads.
@@ -103,28 +104,7 @@ class FaultProxy:
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                pass
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> "FaultProxy":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def requests(self, pattern: str) -> List[Exchange]:
         return [e for e in self.exchanges if re.search(pattern, f"{e.method} {e.path}")]

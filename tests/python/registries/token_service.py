@@ -10,12 +10,12 @@ import threading
 import time
 import urllib.parse
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Dict, List, Optional, Type
+from typing import Any, Dict, List
 
 from registries.certificates import make_authority
+from registries.service import Service
 
 _SERVICE = "registry of tests"
 _ISSUER = "strata tests"
@@ -25,7 +25,7 @@ def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-class TokenService:
+class TokenService(Service):
     """``users`` maps names to passwords. They may do everything; others may pull what is in
     ``public``. ``lifetime`` is that of tokens, in seconds.
 
@@ -62,22 +62,8 @@ class TokenService:
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.realm = f"http://127.0.0.1:{self._server.server_port}/token"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> "TokenService":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.realm = f"http://{self.host}/token"
 
     def registry_settings(self) -> Dict[str, str]:
         return {
