@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -46,14 +45,12 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     require("dockerd", "docker", "containerd", "runc")
     require_root()
-    # A socket's path is short.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        started = Engine(Path(folder))
-        yield started
-        started.stop()
+    started = Engine(tmp_path_factory.mktemp("engine"))
+    yield started
+    started.stop()
 
 
 @pytest.fixture(scope="session")

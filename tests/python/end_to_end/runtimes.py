@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -183,12 +184,13 @@ class Podman:
 
 
 class Docker:
-    """A Docker engine of its own, with everything below one folder. ``options`` are dockerd's."""
+    """A Docker engine of its own, with its data below ``folder``. ``options`` are dockerd's."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
-        # A socket's path has at most 107 bytes.
-        self._socket = Path(f"/tmp/strata-docker-{os.getpid()}-{id(self):x}.sock")
+        # A socket's path has at most 104 bytes.
+        self._short = Path(tempfile.mkdtemp(prefix="strata-docker-", dir="/tmp"))
+        self._socket = self._short / "docker.sock"
         self._log = (folder / "dockerd.log").open("wb")
         path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
         self._daemon = subprocess.Popen(
@@ -197,7 +199,7 @@ class Docker:
                 "--iptables=false",
                 "--bridge=none",
                 f"--data-root={folder / 'data'}",
-                f"--exec-root={folder / 'exec'}",
+                f"--exec-root={self._short / 'exec'}",
                 f"--pidfile={folder / 'pid'}",
                 f"--host=unix://{self._socket}",
                 *options,
@@ -270,10 +272,9 @@ class Docker:
         # A container on the machine's network leaves a mount behind.
         for line in Path("/proc/mounts").read_text().splitlines():
             mounted = line.split()[1]
-            if mounted.startswith(f"{self._folder}/"):
+            if mounted.startswith((f"{self._folder}/", f"{self._short}/")):
                 subprocess.run(["umount", mounted], check=False)
-        if self._socket.exists():
-            self._socket.unlink()
+        shutil.rmtree(self._short)
 
 
 def digest_in(text: str) -> str:

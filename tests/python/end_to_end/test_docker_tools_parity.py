@@ -10,7 +10,6 @@ import io
 import json
 import subprocess
 import tarfile
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -234,18 +233,19 @@ def test_05_compressed_archives_load(
         assert engine.run(engine.load(path), *command) == "hello\n"
 
 
-def test_06_older_overlay_driver_and_an_ordinary_user(repository: PantsCheckout) -> None:
+def test_06_older_overlay_driver_and_an_ordinary_user(
+    repository: PantsCheckout, tmp_path: Path
+) -> None:
     require("dockerd", "docker", "containerd", "runc")
     require_root()
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        engine = Engine(Path(folder), "--storage-driver=overlay")
-        try:
-            image = engine.load(archive(repository, "layered"))
-            user = ["-u", "1000:1000"]
-            assert engine.run(image, "/bin/busybox", "id", "-u", options=user) == "1000\n"
-            assert engine.run(image, options=user) == "it runs\n"
-        finally:
-            engine.stop()
+    engine = Engine(tmp_path, "--storage-driver=overlay")
+    try:
+        image = engine.load(archive(repository, "layered"))
+        user = ["-u", "1000:1000"]
+        assert engine.run(image, "/bin/busybox", "id", "-u", options=user) == "1000\n"
+        assert engine.run(image, options=user) == "it runs\n"
+    finally:
+        engine.stop()
 
 
 def test_07_images_on_images_run(repository: PantsCheckout, engine: Engine) -> None:

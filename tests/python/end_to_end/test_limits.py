@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -11,7 +10,6 @@ import pytest
 
 from end_to_end.pants_checkout import PantsCheckout, sha256
 from end_to_end.parity_images import FOLDER, SHELL, Engine
-from end_to_end.tools import require, require_root
 
 _MOST = 125
 _OBJECTS = 130
@@ -43,18 +41,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsChecko
     checkout.stop()
 
 
-def test_docker_runs_the_most_layers_there_can_be(repository: PantsCheckout) -> None:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
+def test_docker_runs_the_most_layers_there_can_be(
+    repository: PantsCheckout, engine: Engine
+) -> None:
     repository.run("package", f"{FOLDER}:most")
     assert len(repository.report("app.parity/most")["layers"]) == _MOST
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        engine = Engine(Path(folder))
-        try:
-            image = engine.load(repository.archive("app.parity/most"))
-            assert engine.run(image).strip() == str(_OBJECTS)
-        finally:
-            engine.stop()
+    image = engine.load(repository.archive("app.parity/most"))
+    assert engine.run(image).strip() == str(_OBJECTS)
 
 
 def test_base_with_too_many_layers(repository: PantsCheckout) -> None:

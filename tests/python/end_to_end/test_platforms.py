@@ -232,7 +232,7 @@ def test_goals_know_platforms(multi: PantsCheckout) -> None:
         for layer in described["app:image-multi (arm64)"]["layers"]
         if any(member["name"] == "source:web" for member in layer["members"])
     ]
-    assert sources["shared_with"] == ["app:image-multi (amd64)"]
+    assert sources["shared_with"] == ["app:image", "app:image-multi (amd64)"]
     assert sources["changed"] is False
     multi.write("r/BUILD", _RUNS)
     assert "usage: batch FILE" in multi.run("run-image", "r:image", check=False).output
