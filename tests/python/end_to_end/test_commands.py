@@ -9,25 +9,20 @@ import hashlib
 import os
 import pty
 import re
-import shutil
 import signal
 import stat
 import struct
 import subprocess
 import tarfile
-import tempfile
 import termios
 import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
 
 from end_to_end.pants_checkout import PantsCheckout
-from end_to_end.runtimes import Docker, free_port, run, unpack_with_umoci
+from end_to_end.runtimes import Docker, run, unpack_with_umoci
 from end_to_end.tools import require, require_root
 
 _CHANGED = """
@@ -111,13 +106,6 @@ def namespaces() -> None:
     require_root()
 
 
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A path of a socket has at most 107 bytes, and Docker's lie deep below its folders."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="d-") as name:
-        yield Path(name)
-
-
 def top_layer(checkout: PantsCheckout, path: str) -> Dict[str, tarfile.TarInfo]:
     report = checkout.report(path)
     name = "blobs/sha256/" + report["layers"][-1]["digest"].partition(":")[2]
@@ -143,7 +131,7 @@ def test_layer_is_the_difference(repository: PantsCheckout) -> None:
 
 
 def test_umoci_docker_and_the_namespaces_agree(
-    repository: PantsCheckout, namespaces: None, tmp_path: Path, short_folder: Path
+    repository: PantsCheckout, namespaces: None, tmp_path: Path, docker: Docker
 ) -> None:
     require("umoci", "dockerd", "docker", "chroot", "getcap")
     archive = repository.archive("changed/image")
@@ -160,15 +148,11 @@ def test_umoci_docker_and_the_namespaces_agree(
     assert unpacked == inside
     assert "cap_net_raw=ep" in run("/usr/sbin/getcap", str(root / "usr/bin/env"))
 
-    docker = Docker(short_folder)
-    try:
-        run(*docker.client, "load", "-i", str(archive))
-        by_docker = run(*docker.client, "run", "--rm", "--network=none", "changed:latest", *python)
-        found = _walked(by_docker)
-        assert stat.S_ISCHR(found.pop("/usr/share/device")[0])
-        assert found == inside
-    finally:
-        docker.stop()
+    run(*docker.client, "load", "-i", str(archive))
+    by_docker = run(*docker.client, "run", "--rm", "--network=none", "changed:latest", *python)
+    found = _walked(by_docker)
+    assert stat.S_ISCHR(found.pop("/usr/share/device")[0])
+    assert found == inside
     assert "/usr/share/doc/coreutils" not in inside
     assert "/usr/share/doc/passwd/copyright" not in inside
     assert inside["/usr/bin/stat"][2:4] == [12, 34]
@@ -178,7 +162,7 @@ _TOUCH = ("--", "/usr/bin/python3.11", "-c", _WRITE)
 
 
 def test_program_of_the_image_runs_as_its_user(
-    repository: PantsCheckout, namespaces: None, short_folder: Path
+    repository: PantsCheckout, namespaces: None, docker: Docker
 ) -> None:
     program = (
         "import os, pwd; print(pwd.getpwuid(os.getuid()).pw_name, os.getcwd(), "
@@ -188,22 +172,18 @@ def test_program_of_the_image_runs_as_its_user(
     expected = b"demo / 0o42770\n"
     # What a machine without limits of its own needs to be told.
     limits = [f"--ulimit={limit}" for limit in ("nofile=1024:1024", "nproc=1000:1000")]
-    require("runc", "podman", "docker", "dockerd")
-    docker = Docker(short_folder)
-    try:
-        for runtime in ("namespace", "runc", "podman", "docker"):
-            options = [f"--run-image-engine-options={limit}" for limit in limits]
-            options += [f"--run-image-runtime={runtime}", "examples/commands:image"]
-            environment = {"DOCKER_HOST": docker.client[1].partition("=")[2]}
-            program = [*options, *arguments]
-            assert repository.stream("run-image", *program, **environment) == expected, runtime
-            # The root folder cannot be changed, if that is asked for.
-            result = repository.run(
-                "run-image", "--read-only", *options, *_TOUCH, environment=environment, check=False
-            )
-            assert result.exit_code == 9 and "Read-only file system" in result.output, runtime
-    finally:
-        docker.stop()
+    require("runc", "podman")
+    for runtime in ("namespace", "runc", "podman", "docker"):
+        options = [f"--run-image-engine-options={limit}" for limit in limits]
+        options += [f"--run-image-runtime={runtime}", "examples/commands:image"]
+        environment = docker.environment
+        program = [*options, *arguments]
+        assert repository.stream("run-image", *program, **environment) == expected, runtime
+        # The root folder cannot be changed, if that is asked for.
+        result = repository.run(
+            "run-image", "--read-only", *options, *_TOUCH, environment=environment, check=False
+        )
+        assert result.exit_code == 9 and "Read-only file system" in result.output, runtime
 
 
 def test_exit_code_of_the_program_is_that_of_pants(
@@ -434,113 +414,6 @@ class Terminal:
 
 #: Pants without its daemon takes its time on a busy machine.
 _START_SECONDS = 400
-
-
-@contextmanager
-def serving(repository: PantsCheckout, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(
-        [str(repository.root / "pants"), "run-image", *options, "examples/configured:image"],
-        cwd=repository.root,
-        env={**os.environ, "PANTS_PANTSD": "False", "PANTS_CONCURRENT": "True"},
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def answer(port: int, process: "subprocess.Popen[bytes]") -> str:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page:
-                text: str = page.read().decode()
-                return text
-        except (urllib.error.URLError, ConnectionError):
-            assert process.poll() is None, f"it ended with {process.returncode}"
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def configured(repository: PantsCheckout) -> int:
-    """The port that the daemon of ``examples/configured`` listens on."""
-    port = free_port()
-    repository.replace("examples/configured/BUILD", "8080", str(port))
-    repository.run("package", "examples/configured:image")
-    return port
-
-
-def test_maintainer_scripts_set_a_daemon_up(
-    repository: PantsCheckout, configured: int, namespaces: None
-) -> None:
-    for runtime in ("namespace", "runc"):
-        if runtime == "runc":
-            require("runc")
-        with serving(repository, f"--run-image-runtime={runtime}") as process:
-            assert answer(configured, process) == "made by a script\n", runtime
-            owners = {
-                int(line.split()[1])
-                for path in Path("/proc").glob("[0-9]*/status")
-                for line in _lines(path)
-                if line.startswith("Uid:") and "nginx" in _lines(path)[0]
-            }
-            assert 990 in owners
-
-
-def _lines(path: Path) -> List[str]:
-    try:
-        return path.read_text().splitlines() or [""]
-    except (FileNotFoundError, ProcessLookupError):
-        return [""]
-
-
-def test_configuration_is_a_layer_of_its_own(repository: PantsCheckout, configured: int) -> None:
-    report = repository.report("examples.configured/image")
-    layer = report["layers"][-2]
-    assert layer["reason"] == "what the scripts of Debian packages changed"
-    name = "blobs/sha256/" + layer["digest"].partition(":")[2]
-    with tarfile.open(repository.archive("examples.configured/image")) as archive:
-        file = archive.extractfile(name)
-        assert file is not None
-        with tarfile.open(fileobj=file) as members:
-            contents = {
-                path: members.extractfile(path).read().decode()  # type: ignore[union-attr]
-                for path in ("etc/passwd", "etc/ssl/certs/ca-certificates.crt")
-            }
-            names = set(members.getnames())
-            status = members.extractfile("var/lib/dpkg/status")
-            assert status is not None
-            states = [line for line in status.read().splitlines() if line.startswith(b"Status:")]
-    assert "www-data:x:33:33" in contents["etc/passwd"]
-    assert contents["etc/ssl/certs/ca-certificates.crt"].count("BEGIN CERTIFICATE") > 100
-    assert set(states) == {b"Status: install ok installed"}
-    assert not [path for path in names if path.endswith((".dpkg-new", "-old", "policy-rc.d"))]
-    assert "var/lib/dpkg/.wh.status.d" in names
-    # An edit of the image's own commands does not run the scripts again.
-    repository.replace("examples/configured/BUILD", "made by a script", "made by another script")
-    again = repository.run("package", "examples/configured:image").processes
-    assert "Commands of examples/configured:image" in again
-    assert not [name for name in again if name.startswith("Configure ")]
-
-
-def test_what_the_scripts_make_cannot_be_declared_too(repository: PantsCheckout) -> None:
-    text = (repository.root / "examples/configured/BUILD").read_text()
-    users = 'image_users(name="users", users={"app": {"uid": 1000, "home": "/tmp"}})\n'
-    repository.write("c/both/BUILD", users + text.replace('":os"', '":os", ":users"'))
-    shutil.copy(
-        repository.root / "examples/configured/debian.lock", repository.root / "c/both/debian.lock"
-    )
-    result = repository.run("package", "c/both:image", check=False)
-    assert result.exit_code != 0
-    assert "`configure` of c/both:image: it declares /etc/" in result.output
-    assert "which the scripts of its Debian packages make too" in result.output
 
 
 def test_what_this_machine_can_do(repository: PantsCheckout) -> None:
