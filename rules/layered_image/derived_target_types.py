@@ -13,6 +13,10 @@ from pants.engine.target import (
 from pants.util.strutil import softwrap
 
 from layered_image.engine import EnvironmentField
+from layered_image.metadata_target_types import (
+    ImageExtraBuildArgsField,
+    ImageIndexAnnotationsField,
+)
 from layered_image.publish_target_types import PUBLISH_FIELDS
 from layered_image.target_types import (
     ImageNameField,
@@ -69,6 +73,8 @@ class ImageIndexTarget(Target):
         LayeredImageTagsField,
         LayeredImageFormatsField,
         LayeredImageArchiveCompressionField,
+        ImageIndexAnnotationsField,
+        ImageExtraBuildArgsField,
         *PUBLISH_FIELDS,
         OutputPathField,
     )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from pants.engine.addresses import Address
 
 from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries, Registry
+from layered_image.templates import filled
 from strata.errors import StrataError
 from strata.oci.image import checked_tag
 from strata.registry.reference import has_registry, parse_reference
-
-_PLACEHOLDER = re.compile(r"{([^{}]*)}")
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Destination:
         return tuple(f"{self.repository}:{tag}" for tag in self.tags)
 
 
-def placeholders(address: Address, image_name: str, digest: str) -> Dict[str, str]:
-    """Values by name, as Pants' docker backend has them, with the image's own."""
+def target_placeholders(address: Address, image_name: str) -> Dict[str, str]:
+    """What is known of a target by its address and name, as Pants' docker backend has it."""
     path = address.spec_path
     return {
         "name": address.target_name,
@@ -39,8 +37,13 @@ def placeholders(address: Address, image_name: str, digest: str) -> Dict[str, st
         "directory": os.path.basename(path),
         "parent_directory": os.path.basename(os.path.dirname(path)),
         "full_directory": path,
-        "pants.hash": digest.partition(":")[2],
     }
+
+
+def placeholders(address: Address, image_name: str, digest: str) -> Dict[str, str]:
+    """Values by name, for the places where an image goes."""
+    values = target_placeholders(address, image_name)
+    return {**values, "pants.hash": digest.partition(":")[2]}
 
 
 def find_destinations(
@@ -110,12 +113,7 @@ def _replaced(registry: Registry, own: str, values: Mapping[str, str]) -> str:
 
 
 def _filled(template: str, values: Mapping[str, str], where: str) -> str:
-    def value(match: "re.Match[str]") -> str:
-        if match[1] not in values:
-            known = ", ".join(f"{{{name}}}" for name in sorted(values))
-            raise StrataError(
-                f"{where}: {template!r} has an unknown placeholder; there are {known}"
-            )
-        return values[match[1]]
-
-    return _PLACEHOLDER.sub(value, template)
+    try:
+        return filled(template, values)
+    except StrataError as error:
+        raise StrataError(f"{where}: {error}") from error

@@ -59,6 +59,7 @@ from pants.engine.target import (
     WrappedTargetRequest,
 )
 from pants.option.subsystem import Subsystem
+from pants.vcs.git import GitWorktreeRequest, MaybeGitWorktree
 
 __all__ = [
     "EnvironmentField",
@@ -78,6 +79,7 @@ __all__ = [
     "find_valid_field_sets",
     "get_digest_contents",
     "get_digest_entries",
+    "get_git_worktree",
     "goal_rule",
     "implicitly",
     "merge_digests",
@@ -137,6 +139,7 @@ find_binary = _by_type(BinaryPaths, BinaryPathRequest)
 find_valid_field_sets = _by_type(FieldSetsPerTarget, FieldSetsPerTargetRequest)
 get_digest_contents = _by_type(DigestContents, Digest)
 get_digest_entries = _by_type(DigestEntries, Digest)
+get_git_worktree = _by_type(MaybeGitWorktree, GitWorktreeRequest)
 merge_digests = _by_type(Digest, MergeDigests)
 package_pex_binary = _by_type(PexFromTargetsRequestForBuiltPackage, PexBinaryFieldSet)
 path_globs_to_digest = _by_type(Digest, PathGlobs)

@@ -37,6 +37,7 @@ from pants.engine.intrinsics import (
 )
 from pants.engine.process import ProcessCacheScope
 from pants.engine.rules import collect_rules, concurrently, goal_rule, implicitly, rule
+from pants.vcs.git import get_git_worktree
 
 __all__ = [
     "EnvironmentField",
@@ -56,6 +57,7 @@ __all__ = [
     "find_valid_field_sets",
     "get_digest_contents",
     "get_digest_entries",
+    "get_git_worktree",
     "goal_rule",
     "implicitly",
     "merge_digests",

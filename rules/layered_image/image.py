@@ -40,6 +40,7 @@ from layered_image.engine import (
 from layered_image.errors import LayeredImageError
 from layered_image.image_layers import ImageLayersRequest, build_image_layers
 from layered_image.layers import BuiltLayer
+from layered_image.metadata import ImageMetadata, ImageMetadataRequest, fill_metadata
 from layered_image.registry_base import RegistryBaseRequest, load_registry_base
 from layered_image.registry_base_target_types import ImageBaseRepositoryField
 from layered_image.target_types import (
@@ -92,6 +93,8 @@ class PlatformImage:
 @rule(desc="Put an image together", level=LogLevel.DEBUG)
 async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
     target, platform = request.target, request.platform
+    # Whatever is wrong there is said before layers are built.
+    said = await fill_metadata(ImageMetadataRequest(target), **implicitly())
     closure = await find_image_closure(ImageClosureRequest(target, platform), **implicitly())
     base = checked_base(target, request.base)
     built = await build_image_layers(
@@ -106,6 +109,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
         target,
         platform,
         closure.config,
+        said,
         parse_timestamp(created, now),
         base,
         built.layers,
@@ -205,6 +209,7 @@ def _image(
     target: Target,
     platform: Platform,
     config: FrozenDict,
+    said: ImageMetadata,
     created: int,
     base: BaseImage,
     layers: Sequence[Tuple[BuiltLayer, str]],
@@ -216,7 +221,11 @@ def _image(
         architecture=platform.architecture,
         variant=platform.variant or base.config.get("variant", ""),
         created=created,
-        config=merged_config(base.config.get("config") or {}, thawed(config)),
+        config=merged_config(
+            merged_config(base.config.get("config") or {}, thawed(config)),
+            {"Labels": said.labels} if said.labels else {},
+        ),
+        annotations=said.annotations,
         base_layers=base.layers,
         base_history=tuple(base.config.get("history") or ()),
     )

@@ -32,6 +32,7 @@ from layered_image.engine import (
 )
 from layered_image.errors import LayeredImageError
 from layered_image.image import PlatformImage, PlatformImageRequest, build_platform_image
+from layered_image.metadata import ImageMetadataRequest, fill_metadata
 from layered_image.platform_target_types import (
     LayeredImageArchitecturesField,
     image_platforms,
@@ -90,6 +91,7 @@ class BuiltImage:
 @rule(desc="Put the images of several platforms together", level=LogLevel.DEBUG)
 async def build_image_index(request: IndexRequest) -> BuiltImage:
     target, images = request.target, request.images
+    said = await fill_metadata(ImageMetadataRequest(target), **implicitly())
     described = [json.loads(image.as_base.metadata) for image in images]
     try:
         index = build_index(
@@ -99,6 +101,7 @@ async def build_image_index(request: IndexRequest) -> BuiltImage:
                 IndexedImage(image.platform, item["descriptor"], item["docker"])
                 for image, item in zip(images, described)
             ],
+            said.annotations,
         )
     except StrataError as error:
         raise LayeredImageError(target.address, error, request.field)

@@ -154,6 +154,17 @@ class LayeredImageSubsystem(Subsystem):
         ),
     )
 
+    build_args = StrListOption(
+        default=[],
+        help=softwrap(
+            """
+            Build arguments for `{build_args.NAME}` in labels and annotations of all images:
+            `NAME=value`, or `NAME` for the value of that environment variable. They are in no
+            layer. A target's `extra_build_args` override them.
+            """
+        ),
+    )
+
     registry_concurrency = IntOption(
         default=4,
         help="How many blobs of an image are sent to or fetched from a registry at once, at most.",

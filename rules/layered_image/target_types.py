@@ -25,6 +25,11 @@ from pants.util.strutil import softwrap
 from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
 from layered_image.errors import invalid_field
+from layered_image.metadata_target_types import (
+    ImageAnnotationsField,
+    ImageExtraBuildArgsField,
+    ImageLabelsField,
+)
 from layered_image.platform_target_types import (
     LayeredImageArchitectureField,
     LayeredImageArchitecturesField,
@@ -475,6 +480,9 @@ class LayeredImageTarget(Target):
         LayeredImageTagsField,
         LayeredImageContentsField,
         LayeredImageConfigField,
+        ImageLabelsField,
+        ImageAnnotationsField,
+        ImageExtraBuildArgsField,
         LayeredImageArchitectureField,
         LayeredImageVariantField,
         LayeredImageArchitecturesField,

@@ -75,7 +75,7 @@ def test_names_are_lowered_and_repeated_ones_are_one() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"repositories": ["{nope}"]}, "unknown placeholder; there are .*{name}"),
+        ({"repositories": ["{nope}"]}, "unknown placeholder {nope}; there are .*{name}"),
         ({"default": "{nope}"}, "default_repository.*unknown placeholder"),
         ({"registries": ["@nope"]}, "no registry @nope .*@main, @team"),
         ({"repositories": ["@nope/x"]}, "no registry @nope"),
