@@ -45,6 +45,11 @@ _NO_OUTPUT = (
     "`output_files` of the remote execution API, which 2.1 deprecates and Pants before 2.33 sends"
 )
 
+# How long a remote cache may take to answer before Pants starts the process beside it, to use what
+# comes first. By default it does so at once, and a team that shares a cache would run much for
+# nothing. After the answer that there is no result it does not wait.
+_HEAD_START_MILLIS = 1000
+
 
 def _engine_files() -> Tuple[FileContent, ...]:
     """The engine's sources as they are loaded here, from a checkout or an installed plugin.
@@ -153,6 +158,7 @@ async def run_strata(
                 output_directories=request.output_directories,
                 append_only_caches=request.caches,
                 cache_scope=request.cache_scope,
+                remote_cache_speculation_delay_millis=_HEAD_START_MILLIS,
             )
         )
     )

@@ -135,10 +135,11 @@ def test_a_server_that_is_full(expected: str, tmp_path: Path) -> None:
 
 
 class SlowLine:
-    """Passes bytes on, late and few at a time."""
+    """Passes bytes on, few at a time and each time ``pause`` seconds late."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, pause: float) -> None:
         self._target = target
+        self._pause = pause
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -153,11 +154,10 @@ class SlowLine:
             for ends in ((client, server), (server, client)):
                 threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
-    @staticmethod
-    def _pass(source: socket.socket, target: socket.socket) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
         try:
             while data := source.recv(1 << 16):
-                time.sleep(0.05)
+                time.sleep(self._pause)
                 target.sendall(data)
         except OSError:
             pass
@@ -171,17 +171,26 @@ class SlowLine:
 def test_a_server_at_the_end_of_a_slow_line(
     expected: str, storage: Storage, tmp_path: Path
 ) -> None:
-    line = SlowLine(storage.port)
+    line = SlowLine(storage.port, pause=0.01)
     try:
         package(machine(tmp_path / "one"), line.port)
         two = machine(tmp_path / "two")
         done = package(two, line.port)
-        assert done.layer_processes == []
+        assert done.layer_processes == [], "an answer within a second is waited for"
         assert sha256(two.archive("small/image")) == expected
+    finally:
+        line.close()
 
-        # When each request takes longer than it may, all is built here.
-        three = machine(tmp_path / "three")
-        package(three, line.port, "--remote-store-rpc-timeout-millis=10")
-        assert sha256(three.archive("small/image")) == expected
+
+def test_a_server_that_is_slower_than_building(
+    expected: str, storage: Storage, tmp_path: Path
+) -> None:
+    package(machine(tmp_path / "one"), storage.port)
+    line = SlowLine(storage.port, pause=2)
+    try:
+        two = machine(tmp_path / "two")
+        done = package(two, line.port)
+        assert len(done.layer_processes) == 3
+        assert sha256(two.archive("small/image")) == expected
     finally:
         line.close()
