@@ -14,7 +14,7 @@ from strata.registry.authentication import Scopes
 from strata.registry.body import OnPosition
 from strata.registry.descriptor import Descriptor
 from strata.registry.endpoint import Endpoint, Interrupted, refusal
-from strata.registry.errors import DigestMismatch, RegistryError, Unreachable
+from strata.registry.errors import DigestMismatch, RegistryError
 from strata.registry.transport import CONNECTION_ERRORS
 from strata.registry.url import Url
 
@@ -96,9 +96,7 @@ def _fill(
             cut = error
         progressed = file.seek(0, 2) > before
         failures = 1 if progressed else failures + 1
-        if failures >= endpoint.policy.attempts:
-            raise Unreachable(f"{cut} ({failures} attempts)", cut.status) from cut
-        endpoint.policy.wait(failures, cut.retry_after)
+        endpoint.wait_or_give_up(failures, cut)
     try:
         _verify(file, descriptor, str(url))
     except DigestMismatch:

@@ -82,9 +82,7 @@ class Endpoint:
                 return self.attempt(method, url, scopes, headers, body)
             except Interrupted as error:
                 failures += 1
-                if failures >= self.policy.attempts:
-                    raise Unreachable(f"{error} ({failures} attempts)", error.status) from error
-                self.policy.wait(failures, error.retry_after)
+                self.wait_or_give_up(failures, error)
 
     def attempt(
         self,
@@ -123,9 +121,15 @@ class Endpoint:
             except Interrupted as error:
                 cut = error
             failures += 1
-            if failures >= self.policy.attempts:
-                raise Unreachable(f"{cut} ({failures} attempts)", cut.status) from cut
-            self.policy.wait(failures, cut.retry_after)
+            self.wait_or_give_up(failures, cut)
+
+    def wait_or_give_up(self, failures: int, cut: Interrupted, what: str = "") -> None:
+        """Sleeps after the ``failures``-th failure in a row, which is ``cut``, as long as the
+        policy says; after the last that it allows, raises Unreachable. ``what`` was tried."""
+        if failures >= self.policy.attempts:
+            told = f"{what}: {cut}" if what else str(cut)
+            raise Unreachable(f"{told} ({failures} attempts)", cut.status) from cut
+        self.policy.wait(failures, cut.retry_after)
 
     def _exchange(
         self,
@@ -189,9 +193,7 @@ class Endpoint:
             except Interrupted as error:
                 cut = error
             failures += 1
-            if failures >= self.policy.attempts:
-                raise Unreachable(f"token service: {cut} ({failures} attempts)", cut.status)
-            self.policy.wait(failures, cut.retry_after)
+            self.wait_or_give_up(failures, cut, "token service")
 
 
 def refusal(response: Response, what: str, content: Optional[bytes] = None) -> RegistryError:

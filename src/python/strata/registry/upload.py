@@ -17,7 +17,7 @@ from strata.registry.authentication import Scopes
 from strata.registry.body import BlobSource, Body, Cancelled, OnPosition, SourceBody
 from strata.registry.descriptor import Descriptor
 from strata.registry.endpoint import Endpoint, Interrupted, refusal
-from strata.registry.errors import AccessDenied, RegistryError, Unreachable
+from strata.registry.errors import AccessDenied, RegistryError
 from strata.registry.transport import Response
 from strata.registry.url import Url
 
@@ -128,9 +128,7 @@ class BlobUpload:
                 self._session = None
                 continue
             failures += 1
-            if failures >= self._endpoint.policy.attempts:
-                raise Unreachable(f"{self._what}: {cut} ({failures} attempts)", cut.status) from cut
-            self._endpoint.policy.wait(failures, cut.retry_after)
+            self._endpoint.wait_or_give_up(failures, cut, self._what)
             self._session = self._resumed()
             if not refused_chunks:
                 chunk_size = self._chunk_size
