@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional, Tuple
 
 from pants.engine.addresses import Address
-from pants.engine.target import BoolField, StringSequenceField
+from pants.engine.target import BoolField, StringSequenceField, TriBoolField
 from pants.util.strutil import softwrap
 
 from layered_image.errors import invalid_field
@@ -66,4 +66,19 @@ class ImageSkipPushField(BoolField):
     )
 
 
-PUBLISH_FIELDS = (ImageRegistriesField, ImageRepositoriesField, ImageSkipPushField)
+class ImageSignField(TriBoolField):
+    alias = "sign"
+    help = softwrap(
+        """
+        Whether `publish` has the image signed by `[layered-images].signing_command` before its tags
+        are set: `sign=True`. By default the registries with `sign = true` get signed images.
+        """
+    )
+
+
+PUBLISH_FIELDS = (
+    ImageRegistriesField,
+    ImageRepositoriesField,
+    ImageSkipPushField,
+    ImageSignField,
+)

@@ -16,7 +16,7 @@ ALL_DEFAULT_REGISTRIES = "<all default registries>"
 
 _OPTION = "[layered-images].registries"
 _PLAIN_WAY: Tuple[bool, Tuple[str, ...], str] = (False, (), "")
-_BOOLEANS = ("default", "skip_push", "use_local_alias", "plain_http")
+_BOOLEANS = ("default", "skip_push", "use_local_alias", "plain_http", "sign")
 _LISTS = ("extra_image_tags", "mirrors")
 _STRINGS = ("address", "repository", "ca_file")
 
@@ -35,6 +35,7 @@ class Registry:
     repository: str = ""
     use_local_alias: bool = False
     plain_http: bool = False
+    sign: bool = False
     mirrors: Tuple[str, ...] = ()
     ca_file: str = ""
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, List
 
-from pants.option.option_types import DictOption, EnumOption, IntOption, StrListOption, StrOption
+from pants.option.option_types import (
+    BoolOption,
+    DictOption,
+    EnumOption,
+    IntOption,
+    StrListOption,
+    StrOption,
+)
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
 
@@ -135,6 +142,7 @@ class LayeredImageSubsystem(Subsystem):
             unless their `registries` field names others, as `@main` or by address. `repository`
             replaces the image's own, and `extra_image_tags` are added to its tags.
             `use_local_alias` is accepted and has no meaning here: nothing is tagged locally.
+            `sign = true` has images signed there by `[layered-images].signing_command`.
 
             How a registry is reached is set here too, for publishing and for bases:
             `plain_http = true` allows HTTP without TLS, `ca_file` names certificates in PEM form to
@@ -179,4 +187,38 @@ class LayeredImageSubsystem(Subsystem):
             log, so name none that holds a secret; keep secrets in files and helpers.
             """
         ),
+    )
+
+    signing_command = StrListOption(
+        default=[],
+        help=softwrap(
+            """
+            The command that signs images when they are published, as a list of the program and its
+            arguments, for example `["tools/sign", "keys/image.pem"]`. It runs in the build root,
+            and a program with a `/` is a path from there. It is given the descriptor of what was
+            pushed (JSON with `mediaType`, `digest` and `size`) on standard input and the repository
+            in `STRATA_REPOSITORY`, and writes an OCI image layout as a tar archive to standard
+            output. See docs/signing.md.
+            """
+        ),
+    )
+
+    signing_env_vars = StrListOption(
+        default=["HOME", "LANG", "PATH", "TMPDIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"],
+        help=softwrap(
+            """
+            Environment variables of yours that the signing command sees, and no others. Pants shows
+            their values in its debug log, so name none that holds a secret; keep secrets in files,
+            agents and hardware.
+            """
+        ),
+    )
+
+    signing_timeout = IntOption(
+        default=120, help="How many seconds the signing command may take for one signature."
+    )
+
+    signing_recursive = BoolOption(
+        default=False,
+        help="Whether with an image index each of its images is signed, too.",
     )

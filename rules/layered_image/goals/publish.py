@@ -41,6 +41,7 @@ from layered_image.registries import Registries
 from layered_image.registry_base import base_repository
 from layered_image.registry_base_target_types import ImageBaseRepositoryField
 from layered_image.registry_settings import RegistrySettingsRequest, read_registry_settings
+from layered_image.signing import is_signed, signing_settings
 from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
     ImageNameField,
@@ -75,6 +76,7 @@ class PushRequest:
 
     ``mount_from`` are repositories that may share blobs with it. ``remote`` maps digests of blobs
     that the layout lacks to repositories that have them. All with their registry's host in front.
+    ``sign`` has it signed.
     """
 
     address: Address
@@ -83,6 +85,7 @@ class PushRequest:
     destination: Destination
     mount_from: Tuple[str, ...] = ()
     remote: FrozenDict = FrozenDict()
+    sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,15 @@ async def prepare_push(
         "locations": _CACHE_FOLDER,
         "mount_from": request.mount_from,
         "remote": dict(request.remote),
+        "signing": signing_settings(options) if request.sign else None,
     }
+    variables = [*options.registry_env_vars, *(options.signing_env_vars if request.sign else ())]
     program = await prepare_program(
         ProgramRequest(
             "publish",
             json.dumps(spec),
             FrozenDict({"layout": request.layout}),
-            FrozenDict(environment.get_subset(options.registry_env_vars)),
+            FrozenDict(environment.get_subset(variables)),
             caches=FrozenDict({_CACHE: _CACHE_FOLDER}),
         ),
         **implicitly(),
@@ -145,6 +150,7 @@ async def prepare_push(
         "repository": destination.repository,
         "reference": f"{destination.repository}@{request.digest}",
         "tags": destination.tags,
+        "signed": request.sign,
     }
     return Push(
         PublishPackages(
@@ -190,7 +196,15 @@ async def publish_layered_image(
     pushed = [item for item in found if not item.registry.skip_push]
     pushes = await concurrently(
         prepare_push(
-            PushRequest(target.address, image.layout, image.digest, item, mounts), **implicitly()
+            PushRequest(
+                target.address,
+                image.layout,
+                image.digest,
+                item,
+                mounts,
+                sign=is_signed(target, item.registry, options),
+            ),
+            **implicitly(),
         )
         for item in pushed
     )

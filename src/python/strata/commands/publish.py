@@ -4,7 +4,8 @@ SPEC is a JSON file: ``layout`` (its folder), ``digest`` (of the image or index)
 (with the registry's host in front), ``tags``, ``settings`` (``ClientSettings.to_json``),
 ``locations`` (a folder that pushes share, or ""), ``mount_from`` (repositories of the same
 registry, with the host in front), ``remote`` (blobs that the layout lacks: digest to a repository
-that has it) and ``target``, which errors name.
+that has it), ``signing`` (None, or ``SigningCommand.from_json`` with ``recursive``) and ``target``,
+which errors name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from strata.errors import StrataError
 from strata.registry.body import BlobSource
 from strata.registry.client import RegistryClient
 from strata.registry.descriptor import Descriptor
-from strata.registry.layout import Layout
+from strata.registry.layout import Layout, LayoutImage
 from strata.registry.locations import BlobLocations
 from strata.registry.progress import Progress, size
 from strata.registry.push import PushResult, push_layout
@@ -27,6 +28,8 @@ from strata.registry.reference import parse_reference
 from strata.registry.remote import RemoteSource
 from strata.registry.settings import ClientSettings
 from strata.registry.upload import BlobOutcome
+from strata.signing.attach import sign_image
+from strata.signing.command import SigningCommand
 
 
 def main(arguments: List[str]) -> int:
@@ -47,6 +50,8 @@ def _publish(spec: Dict[str, Any]) -> None:
     locations = BlobLocations(Path(spec["locations"]) if spec["locations"] else None)
     mounts = [parse_reference(item) for item in spec["mount_from"]]
     settings = ClientSettings.from_json(spec["settings"])
+    signing = spec.get("signing")
+    progress = Progress(_say)
     remote = {digest: parse_reference(item) for digest, item in spec.get("remote", {}).items()}
     for digest, origin in remote.items():
         # Where it can be mounted from.
@@ -58,16 +63,23 @@ def _publish(spec: Dict[str, Any]) -> None:
                 return None
             return RemoteSource(client.repository(remote[blob.digest]), blob, Path(folder))
 
+        def sign(image: LayoutImage) -> None:
+            if signing is not None:
+                command = SigningCommand.from_json(signing)
+                sign_image(repository, image, command, signing["recursive"], progress)
+
+        repository = client.repository(name)
         result = push_layout(
             Layout(Path(spec["layout"])),
-            client.repository(name),
+            repository,
             spec["tags"],
             digest=spec["digest"],
             concurrency=settings.concurrency,
             locations=locations,
             mount_from=[item.repository for item in mounts if item.registry == name.registry],
             find_blob=find_blob,
-            progress=Progress(_say),
+            progress=progress,
+            before_tags=sign,
         )
     _say(f"{name.name}@{result.digest}: {_summary(result)}")
 

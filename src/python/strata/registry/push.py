@@ -50,12 +50,14 @@ def push_layout(
     mount_from: Sequence[str] = (),
     find_blob: FindBlob = lambda descriptor: None,
     progress: Optional[Progress] = None,
+    before_tags: Callable[[LayoutImage], None] = lambda image: None,
 ) -> PushResult:
     """Pushes the image of ``layout`` (``digest`` chooses among several) under all ``tags``.
 
     At most ``concurrency`` blobs are under way at once. ``locations`` is shared by all pushes
     that may share blobs; ``mount_from`` are further repositories of the same registry to mount
     from, such as the base image's. ``find_blob`` has blobs that are not in the layout.
+    ``before_tags`` is called when all of the image is there and tags are not set yet.
 
     A client makes one push at a time: a failure ends all that is under way.
 
@@ -74,6 +76,7 @@ def push_layout(
         push.remember(image.blobs)
         say.line(f"{repository}@{image.root.digest}: already there")
     push.referrers(image, concurrency)
+    before_tags(image)
     for tag in tags:
         known = repository.resolve(tag)
         if known is None or known.digest != image.root.digest:
