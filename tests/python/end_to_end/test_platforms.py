@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping
 
@@ -81,7 +83,9 @@ def test_pure_wheels_in_a_layer_of_their_own_are_one(multi: PantsCheckout) -> No
     start = text.index('layered_image(\n    name="image-multi"')
     target = text[start:].replace("image-multi", "image-pure")
     group = 'layer_groups={"pure": ["python:flask", "python:jinja2", "python:werkzeug"]},'
-    target = target.replace("architectures=", f"mtime='1980-01-01', {group} architectures=")
+    # No layer that this machine's cache knows of.
+    mtime = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    target = target.replace("architectures=", f"mtime='{mtime}', {group} architectures=")
     multi.write("app/BUILD", f"{text}\n{target}")
     result = multi.run("package", "app:image-pure")
     platforms = multi.report("app/image-pure")["platforms"]
@@ -289,7 +293,7 @@ layered_image(
     architecture="arm64",
     contents=["examples/commands:os"],
     fakeroot_chroot=True,
-    fakeroot_commands="uname -m > /machine; install -d -m 2770 /var/lib/demo",
+    fakeroot_commands="uname -m > /machine; install -d -m 2770 /var/lib/demo # {time}",
 )
 """
 
@@ -300,7 +304,8 @@ def test_commands_run_where_the_machine_runs_their_programs(
     """The kernel of this test knows of an emulator, which no other process sees."""
     require("qemu-aarch64-static", "unshare")
     require_root()
-    checkout.write("p/BUILD", _COMMANDS)
+    # The first build must not find what an earlier test run left in the cache.
+    checkout.write("p/BUILD", _COMMANDS.format(time=time.time_ns()))
     refused = checkout.run("package", "p:image", check=False)
     assert refused.exit_code
     assert "`fakeroot_commands` of p:image: the image is for arm64" in refused.output
