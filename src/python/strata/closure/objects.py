@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from strata.archive.entry import Entry, EntryType, checked_path, directory
+from strata.closure.facts import file_facts, source_facts
 from strata.closure.links import led
 from strata.closure.listing import Listing, listed_paths
 from strata.closure.manifest import ManifestFile, parse_manifest
@@ -87,16 +88,22 @@ class ObjectSpec:
 
 @dataclass(frozen=True)
 class ReadObject:
-    """An object's entries, with image paths, and its listing."""
+    """An object's entries, with image paths, its listing, and what else there is to tell of it
+    (``strata.closure.facts``)."""
 
     entries: List[Entry]
     listing: Listing
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_object(spec: ObjectSpec, context: ReaderContext) -> ReadObject:
     """Raises StrataError for content that is not of the object's kind or cannot be stored, and for
     an ``omit`` pattern that matches nothing."""
     entries, scripts, script_files, hashes = READERS[spec.kind](spec, context)
+    facts: Dict[str, Any] = {}
+    if spec.kind == "debian":
+        # Also of packages whose control paragraph is left out of the image.
+        facts = source_facts(spec.name.partition(":")[2], entries)
     if spec.omit:
         entries = _without(entries, spec)
     listing = Listing(
@@ -104,7 +111,7 @@ def read_object(spec: ObjectSpec, context: ReaderContext) -> ReadObject:
     )
     if spec.root and not context.owns_as_root:
         entries = [*entries, *_directories(entries, spec.root, context)]
-    return ReadObject(entries, listing)
+    return ReadObject(entries, listing, {**facts, **file_facts(entries, spec.root, hashes)})
 
 
 def _directories(entries: List[Entry], root: str, context: ReaderContext) -> List[Entry]:

@@ -79,6 +79,7 @@ def write_results(
             "version": item.version,
             "size": sum(entry.size for entry in result.entries),
             "files": sum(not entry.is_directory for entry in result.entries),
+            **result.facts,
             **_programs(item, result),
         }
         for item, result in read

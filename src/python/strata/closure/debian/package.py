@@ -19,9 +19,8 @@ from strata.archive.writer import relinked
 from strata.closure.debian.ar import Member, read_members
 from strata.closure.debian.decompression import DamagedError, decompress
 from strata.closure.debian.merged_usr import merged, points_at_itself, relocated_link
+from strata.closure.facts import STATUS_FOLDER
 from strata.errors import StrataError
-
-_STATUS_FOLDER = "var/lib/dpkg/status.d"
 
 
 def read_package(deb: Path, scratch: Path, package: str) -> List[Entry]:
@@ -66,11 +65,11 @@ def _unpack(deb: Path, members: Mapping[str, Member], stem: str, scratch: Path, 
 def _status_entries(control: Path, package: str, owner: str) -> List[Entry]:
     suffixes = {"control": "", "md5sums": ".md5sums"}
     entries = [
-        Entry(f"{_STATUS_FOLDER}/{package}{suffixes[entry.path]}", content=entry.read())
+        Entry(f"{STATUS_FOLDER}/{package}{suffixes[entry.path]}", content=entry.read())
         for entry in read_entries(control, owner)
         if entry.path in suffixes
     ]
-    if not any(entry.path == f"{_STATUS_FOLDER}/{package}" for entry in entries):
+    if not any(entry.path == f"{STATUS_FOLDER}/{package}" for entry in entries):
         raise StrataError(f"{owner}: the package has no control file; lock again")
     return entries
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from email.message import Message
 from email.parser import HeaderParser
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -19,6 +20,9 @@ from packaging.utils import parse_wheel_filename
 from strata.closure.python.wheel import normalized
 from strata.errors import StrataError
 from strata.platforms import MACHINES
+
+#: What is longer is a licence's text and not its name.
+_LICENSE_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,15 @@ class PythonPlatform:
 
 @dataclass(frozen=True)
 class WheelMetadata:
-    """``name`` is normalised; ``requires`` are dependency specifiers as they were written."""
+    """``name`` is normalised; ``requires`` are dependency specifiers as they were written.
+    ``licenses`` are as the wheel states them: ``License-Expression`` alone, or else a ``License``
+    of one line, or else classifiers."""
 
     name: str
     version: str
     requires: Tuple[str, ...] = ()
     requires_python: str = ""
+    licenses: Tuple[str, ...] = ()
 
 
 def parse_metadata(text: str) -> WheelMetadata:
@@ -68,7 +75,19 @@ def parse_metadata(text: str) -> WheelMetadata:
         headers["Version"],
         tuple(headers.get_all("Requires-Dist") or ()),
         headers["Requires-Python"] or "",
+        _licenses(headers),
     )
+
+
+def _licenses(headers: Message) -> Tuple[str, ...]:
+    """Many wheels have the whole text of a licence in ``License``, or a word that says nothing."""
+    for key in ("License-Expression", "License"):
+        text = (headers[key] or "").strip()
+        if text and text.upper() != "UNKNOWN" and "\n" not in text and len(text) <= _LICENSE_LENGTH:
+            return (text,)
+    prefix = "License :: "
+    found = [text for text in headers.get_all("Classifier") or () if text.startswith(prefix)]
+    return tuple(sorted({text.rpartition(" :: ")[2] for text in found} - {"OSI Approved"}))
 
 
 def wheel_references(

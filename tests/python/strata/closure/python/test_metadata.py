@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import pytest
 
 from strata.closure.python.metadata import (
@@ -132,3 +134,25 @@ def test_constraints_that_are_satisfied(constraints: "tuple[str, ...]") -> None:
 def test_constraints_that_are_not(constraints: "tuple[str, ...]") -> None:
     with pytest.raises(StrataError, match="CPython 3.11.2, which does not satisfy"):
         check_constraints(constraints, PLATFORM)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("License-Expression: MIT OR Apache-2.0\nLicense: other\n", ("MIT OR Apache-2.0",)),
+        ("License: BSD-3-Clause\nClassifier: License :: OSI Approved\n", ("BSD-3-Clause",)),
+        (
+            "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License\n",
+            ("MIT License",),
+        ),
+        # A whole text is no name.
+        ("License: Copyright\n        All rights\nClassifier: License :: Other\n", ("Other",)),
+        (
+            "Classifier: License :: B\nClassifier: Topic :: A\nClassifier: License :: X :: A\n",
+            ("A", "B"),
+        ),
+        ("Classifier: License :: OSI Approved\n", ()),
+    ],
+)
+def test_licences_are_as_the_wheel_states_them(lines: str, expected: Tuple[str, ...]) -> None:
+    assert parse_metadata(f"Name: demo\nVersion: 1\n{lines}").licenses == expected
