@@ -16,7 +16,7 @@ from strata.registry.descriptor import Descriptor
 from strata.registry.layout import Layout, LayoutImage
 from strata.registry.locations import BlobLocations
 from strata.registry.progress import Progress, short, size
-from strata.registry.referrers import push_referrer
+from strata.registry.referrers import is_listed, push_referrer
 from strata.registry.repository import Repository
 from strata.registry.upload import BlobOutcome
 
@@ -140,7 +140,9 @@ class _Push:
         if wanted:
             self.blobs(list(wanted.values()), concurrency)
         for manifest in image.referrers:
-            push_referrer(self._repository, manifest)
+            # One that is there is listed, unless a push was cut between the two.
+            if manifest in missing or not is_listed(self._repository, manifest):
+                push_referrer(self._repository, manifest)
             self._progress.line(f"{self._repository}@{manifest.digest}: refers to the image")
 
     def _blob(self, blob: Descriptor) -> None:

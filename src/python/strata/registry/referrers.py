@@ -53,6 +53,14 @@ def push_referrer(repository: Repository, manifest: Manifest) -> None:
     repository.put_manifest(index, fallback_tag(subject.digest))
 
 
+def is_listed(repository: Repository, manifest: Manifest) -> bool:
+    """Whether ``referrers`` of its subject finds ``manifest``. Raises RegistryError."""
+    subject = manifest.subject
+    return subject is not None and any(
+        item.digest == manifest.digest for item in referrers(repository, subject.digest)
+    )
+
+
 def fallback_tag(digest: str) -> str:
     """OCI distribution specification v1.1, "Referrers Tag Schema"."""
     algorithm, _, encoded = digest.partition(":")

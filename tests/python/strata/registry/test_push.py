@@ -13,6 +13,7 @@ from registries.fault_proxy import FaultProxy
 from registries.layouts import LayoutBuilder, digest_of, noise
 from registries.server import DockerRegistry
 from strata.errors import StrataError
+from strata.registry.body import FileSource
 from strata.registry.errors import NotFound, RegistryError
 from strata.registry.layout import Layout
 from strata.registry.locations import BlobLocations
@@ -174,6 +175,29 @@ def test_an_index_goes_with_its_images_and_their_referrers(
         push_layout(Layout(built.folder), target, ["multi"])
         assert len(referrers(target, amd64["digest"])) == 1
         assert fallback_tag(amd64["digest"]) in target.tags()
+
+
+def test_referrers_that_are_there_are_not_sent_again(proxy: FaultProxy, tmp_path: Path) -> None:
+    built = LayoutBuilder(tmp_path / "layout")
+    image = built.image(LAYERS[:1])
+    sbom = built.referrer(image, "application/spdx+json", b"{}")
+    layout = Layout(built.folder)
+    with client(proxy.host) as used:
+        target = repository(used, f"{proxy.host}/app")
+        push_layout(layout, target, ["1"])
+        proxy.forget()
+        push_layout(layout, target, ["1"])
+        assert {exchange.method for exchange in proxy.exchanges} == {"HEAD", "GET"}
+        # A push that was cut after the manifest is completed by the next one.
+        elsewhere = repository(used, f"{proxy.host}/cut")
+        for blob in layout.image().blobs:
+            path = layout.blob_path(blob.digest)
+            elsewhere.push_blob(blob, FileSource(str(path), blob.size))
+        (manifest,) = layout.image().referrers
+        elsewhere.put_manifest(manifest)
+        assert referrers(elsewhere, image["digest"]) == ()
+        push_layout(layout, elsewhere, ["1"])
+        assert [item.digest for item in referrers(elsewhere, image["digest"])] == [sbom["digest"]]
 
 
 def test_what_is_not_in_the_layout_may_be_in_the_registry(
