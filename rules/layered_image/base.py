@@ -8,7 +8,7 @@ from typing import Iterable, Optional, Tuple
 
 from pants.core.util_rules.source_files import SourceFilesRequest
 from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
-from pants.engine.fs import Digest, DigestSubset, PathGlobs
+from pants.engine.fs import Digest, DigestSubset, FileEntry, PathGlobs
 from pants.engine.target import SourcesField, Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -20,6 +20,7 @@ from layered_image.engine import (
     determine_source_files,
     digest_subset_to_digest,
     get_digest_contents,
+    get_digest_entries,
     implicitly,
     resolve_targets,
     resolve_unparsed_address_inputs,
@@ -34,6 +35,7 @@ from strata.oci.content import blob_path
 from strata.oci.image import ImageLayer
 from strata.oci.root import ImageRoot
 from strata.platforms import Platform
+from strata.supply_chain.facts import BaseOrigin
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class BaseArchiveRequest:
 @dataclass(frozen=True)
 class LoadedBase:
     """``blobs`` holds at least the layers, at their paths in a layout. ``metadata`` is JSON text
-    with the image's ``config`` and ``layers`` (``strata.commands.base``).
+    with the image's ``config`` and ``layers`` (``strata.commands.base``), and ``bases``: itself and
+    what is below it (``strata.supply_chain.facts.BaseOrigin``).
 
     ``held`` are the objects in the layers by name, with what tells whether another image would
     build the same; ``listings`` hold ``listings.json`` with their paths. An archive has neither.
@@ -147,7 +150,14 @@ async def load_base_archive(request: BaseArchiveRequest) -> LoadedBase:
         raise LayeredImageError(request.address, result.error, LayeredImageBaseField.alias)
     described = await digest_subset_to_digest(DigestSubset(result.digest, PathGlobs(["base.json"])))
     contents = await get_digest_contents(described)
-    return LoadedBase(result.digest, contents[0].content.decode())
+    found = json.loads(contents[0].content)
+    entries = await get_digest_entries(sources.snapshot.digest)
+    archive = BaseOrigin(
+        target.address.spec,
+        sha256=next(e.file_digest.fingerprint for e in entries if isinstance(e, FileEntry)),
+        layers=tuple(layer["digest"] for layer in found["layers"]),
+    )
+    return LoadedBase(result.digest, json.dumps({**found, "bases": [archive.to_json()]}))
 
 
 @rule(desc="Look into a base image", level=LogLevel.DEBUG)

@@ -12,6 +12,7 @@ from pants.engine.target import (
 )
 from pants.util.strutil import softwrap
 
+from layered_image.attestation_target_types import ImageAttestationsField
 from layered_image.engine import EnvironmentField
 from layered_image.metadata_target_types import (
     ImageExtraBuildArgsField,
@@ -75,6 +76,7 @@ class ImageIndexTarget(Target):
         LayeredImageArchiveCompressionField,
         ImageIndexAnnotationsField,
         ImageExtraBuildArgsField,
+        ImageAttestationsField,
         *PUBLISH_FIELDS,
         OutputPathField,
     )

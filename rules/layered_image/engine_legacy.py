@@ -60,10 +60,12 @@ from pants.engine.target import (
 )
 from pants.option.subsystem import Subsystem
 from pants.vcs.git import GitWorktreeRequest, MaybeGitWorktree
+from pants.version import PANTS_SEMVER
 
 __all__ = [
     "EnvironmentField",
     "LOCAL_SUCCESSFUL",
+    "PANTS_VERSION",
     "add_prefix",
     "build_pex",
     "build_pex_from_targets",
@@ -99,6 +101,7 @@ __all__ = [
 #: Results that are cheaper to make again than to fetch should stay out of a remote cache; this
 #: release has no such scope.
 LOCAL_SUCCESSFUL = ProcessCacheScope.SUCCESSFUL
+PANTS_VERSION = str(PANTS_SEMVER)
 
 concurrently = MultiGet
 _MISSING = object()

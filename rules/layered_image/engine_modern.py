@@ -38,10 +38,12 @@ from pants.engine.intrinsics import (
 from pants.engine.process import ProcessCacheScope
 from pants.engine.rules import collect_rules, concurrently, goal_rule, implicitly, rule
 from pants.vcs.git import get_git_worktree
+from pants.version import PANTS_SEMVER
 
 __all__ = [
     "EnvironmentField",
     "LOCAL_SUCCESSFUL",
+    "PANTS_VERSION",
     "add_prefix",
     "build_pex",
     "build_pex_from_targets",
@@ -75,6 +77,7 @@ __all__ = [
 ]
 
 LOCAL_SUCCESSFUL = ProcessCacheScope.LOCAL_SUCCESSFUL
+PANTS_VERSION = str(PANTS_SEMVER)
 
 
 async def build_pex(request: PexRequest, **_: Any) -> Pex:

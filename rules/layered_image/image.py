@@ -19,6 +19,7 @@ from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
+from layered_image.attestation_facts import image_metadata, image_name
 from layered_image.base import (
     BaseArchiveRequest,
     BaseTargetRequest,
@@ -136,6 +137,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
             "closure": described,
             "descriptor": image.descriptor,
             "docker": image.docker,
+            **image_metadata(target, said, closure, image, request.base),
         }
     )
     report = {**image.report(), "closure": described}
@@ -214,9 +216,8 @@ def _image(
     base: BaseImage,
     layers: Sequence[Tuple[BuiltLayer, str]],
 ) -> Image:
-    name: Optional[str] = target[ImageNameField].value
     settings = ImageSettings(
-        name=name or target.address.target_name,
+        name=image_name(target),
         tags=tuple(target[LayeredImageTagsField].value or ()),
         architecture=platform.architecture,
         variant=platform.variant or base.config.get("variant", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layered_image import (
     archive,
+    attestations,
     base,
     clock,
     command_process,
@@ -88,6 +89,7 @@ def rules():
     return [
         *collect_rules(vars(provider)),
         *archive.rules(),
+        *attestations.rules(),
         *base.rules(),
         *check_namespaces.rules(),
         *clock.rules(),

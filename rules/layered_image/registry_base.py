@@ -49,6 +49,7 @@ from strata.errors import StrataError
 from strata.oci.base import read_layout
 from strata.oci.base_lock import BaseLock, parse_base_lock, stale_reason
 from strata.platforms import Platform
+from strata.supply_chain.facts import BaseOrigin
 
 _LOCK = "base.lock"
 _CACHE = "strata_registry"
@@ -256,7 +257,17 @@ async def load_registry_base(request: RegistryBaseRequest) -> LoadedBase:
         if blob.error:
             raise LayeredImageError(request.image, blob.error, LayeredImageBaseField.alias)
     layers = await merge_digests(MergeDigests(blob.digest for blob in blobs))
-    metadata = {"config": base.config, "layers": [vars(layer) for layer in base.layers]}
+    origin = BaseOrigin(
+        request.target.address.spec,
+        repository=lock.repository,
+        digest=lock.digest,
+        layers=tuple(layer.digest for layer in base.layers),
+    )
+    metadata = {
+        "config": base.config,
+        "layers": [vars(layer) for layer in base.layers],
+        "bases": [origin.to_json()],
+    }
     return LoadedBase(layers, json.dumps(metadata))
 
 

@@ -178,6 +178,29 @@ class LayeredImageSubsystem(Subsystem):
         help="How many blobs of an image are sent to or fetched from a registry at once, at most.",
     )
 
+    attestations = StrListOption(
+        default=[],
+        help=softwrap(
+            """
+            What is written about images that do not have the field `attestations`, and pushed with
+            them: `["sbom", "provenance"]`.
+            """
+        ),
+    )
+
+    builder_id = StrOption(
+        default=None,
+        help=softwrap(
+            """
+            Who builds, as provenance names it (`runDetails.builder.id` of SLSA): a URI that stands
+            for all that can influence a build, for example
+            `https://ci.example/release-pipeline@v1`. Those who verify provenance decide by it, so
+            builds on a laptop need another than those of CI. Needed for
+            `attestations=["provenance"]`.
+            """
+        ),
+    )
+
     registry_env_vars = StrListOption(
         default=list(REGISTRY_ENV_VARS),
         help=softwrap(

@@ -22,6 +22,7 @@ from pants.engine.target import (
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
+from layered_image.attestation_target_types import ImageAttestationsField
 from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
 from layered_image.errors import invalid_field
@@ -504,6 +505,7 @@ class LayeredImageTarget(Target):
         LayeredImageOwnersField,
         LayeredImageIncludeStoreField,
         LayeredImageArchiveCompressionField,
+        ImageAttestationsField,
         *PUBLISH_FIELDS,
         *COMMAND_FIELDS,
         OutputPathField,

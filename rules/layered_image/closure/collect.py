@@ -31,6 +31,7 @@ from layered_image.target_types import (
     thawed,
 )
 from strata.platforms import Platform
+from strata.supply_chain.facts import Origin
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ImageClosure:
     requested: FrozenDict
     # Debian packages whose maintainer scripts run.
     configured: Tuple[str, ...]
+    # Where each object comes from, for those who are told what is in the image.
+    origins: FrozenDict
 
 
 @rule(desc="Find the closure of an image", level=LogLevel.DEBUG)
@@ -98,9 +101,12 @@ def _merged(
     objects: Dict[str, Tuple[ProvidedObject, Address]] = {}
     references: Dict[str, Set[str]] = {}
     applications: Dict[str, Address] = {}
+    origins: Dict[str, Origin] = {}
     for item in provided:
         for thing in item.objects:
             name = thing.item.name
+            own = Origin(address=item.address.spec)
+            origins.setdefault(name, item.origins.get(name, own))
             held = objects.setdefault(name, (thing, item.address))
             if held[0] != thing:
                 raise LayeredImageError(
@@ -134,6 +140,7 @@ def _merged(
         FrozenDict(_by_address(provided)),
         FrozenDict({item.address: item.requested or item.roots for item in provided}),
         tuple(sorted({name for item in provided for name in item.configured})),
+        FrozenDict(origins),
     )
 
 

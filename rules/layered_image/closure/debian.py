@@ -56,6 +56,7 @@ from strata.closure.debian.lock import DebianLock, LockedPackage, parse_locks, s
 from strata.errors import StrataError
 from strata.model import ImageObject
 from strata.platforms import Platform, debian_architecture
+from strata.supply_chain.facts import Origin
 
 #: Links of a root whose /usr is merged (Debian since 12), to folders below it.
 MERGED_USR = FrozenDict({name: f"usr/{name}" for name in ("bin", "lib", "sbin", "lib64")})
@@ -95,7 +96,10 @@ class LockedObjectsRequest:
 
 @dataclass(frozen=True)
 class LockedObjects:
+    """``origins`` are by object name."""
+
     objects: Tuple[ProvidedObject, ...]
+    origins: FrozenDict
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,7 @@ async def fetch_objects(request: LockedObjectsRequest) -> LockedObjects:
         for package in packages
     )
     objects: List[ProvidedObject] = []
+    origins = {}
     for package, result in zip(packages, fetched):
         if result.error:
             raise LayeredImageError(
@@ -257,7 +262,15 @@ async def fetch_objects(request: LockedObjectsRequest) -> LockedObjects:
         objects.append(
             ProvidedObject(item, "debian", result.digest, source=f"content/{result.file_name}")
         )
-    return LockedObjects(tuple(objects))
+        origins[item.name] = Origin(
+            "deb",
+            package.name,
+            architecture=package.architecture,
+            suite=package.suite,
+            sha256=package.sha256,
+            file_name=result.file_name,
+        )
+    return LockedObjects(tuple(objects), FrozenDict(origins))
 
 
 @rule(desc="Find the objects of Debian packages", level=LogLevel.DEBUG)
@@ -283,6 +296,7 @@ async def provide_debian_packages(request: ProvideDebianPackagesRequest) -> Prov
         configured=tuple(item.item.name for item in fetched.objects) if configured else (),
         roots=tuple(f"debian:{name}" for name in lock.requested),
         entries=tuple(RootEntry(path, "symlink", 0o777, target=to) for path, to in links),
+        origins=fetched.origins,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Tuple
 
 from pants.engine.addresses import Address, Addresses, UnparsedAddressInputs
 from pants.engine.target import Target
 from pants.engine.unions import UnionRule
+from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 from layered_image.closure.debian import (
@@ -111,6 +112,9 @@ async def provide_certificates(request: ProvideCertificatesRequest) -> ProvidedO
         roots=(item.name,),
         entries=tuple(RootEntry(path, "symlink", 0o777, target=to) for path, to in _BUNDLE_LINKS),
         path=BUNDLE,
+        origins=FrozenDict(
+            {item.name: replace(fetched.origins[held.item.name], address=address.spec)}
+        ),
     )
 
 

@@ -107,7 +107,8 @@ class ProvidedObjects:
     target itself stands for, and ``requested`` those of them that it asks for, the rest being
     there for these (all roots where it is empty). ``named`` maps the addresses of other targets
     that objects come from to their names. ``configured`` are Debian packages whose maintainer
-    scripts run. ``path`` is what the target's address means in ``config``.
+    scripts run. ``path`` is what the target's address means in ``config``. ``origins`` are by
+    object name; what has none is made of the target itself.
     """
 
     address: Address
@@ -121,6 +122,7 @@ class ProvidedObjects:
     farms: Tuple[LinkFarm, ...] = ()
     application: Optional[ProvidedApplication] = None
     path: str = ""
+    origins: FrozenDict = field(default_factory=FrozenDict)
 
 
 @union(in_scope_types=[EnvironmentName])

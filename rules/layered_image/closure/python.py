@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Dict, List, Set, Tuple
+from typing import ClassVar, Dict, List, Mapping, Set, Tuple
 
 from packaging.requirements import Requirement
 from pants.backend.python.goals.package_pex_binary import PexBinaryFieldSet
 from pants.backend.python.subsystems.setup import PythonSetup
+from pants.backend.python.target_types import PythonResolveField
 from pants.engine.addresses import Address
 from pants.engine.target import Target
 from pants.engine.unions import UnionRule
@@ -42,6 +43,7 @@ from strata.closure.python.wheel import normalized, site_packages
 from strata.errors import StrataError
 from strata.model import ImageObject
 from strata.report.closure import uppermost
+from strata.supply_chain.facts import Origin
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ async def provide_pex_binary(
     )
     pex = await find_wheels(PexWheelsRequest(field_set, platform), **implicitly())
     first_party = await find_first_party(FirstPartyRequest(address, frozenset()), **implicitly())
-    local = {normalized(name) for name in first_party.distributions}
+    local = {normalized(name): spec for name, spec in first_party.distributions.items()}
     if local:
         provided = frozenset(
             path for wheel in pex.wheels if wheel.metadata.name in local for path in wheel.paths
@@ -112,7 +114,46 @@ async def provide_pex_binary(
             FrozenDict(field_set.env.value or {}),
         ),
         path=f"/{path}/bin/{name if starts else 'python'}",
+        origins=_origins(pex, first_party, local, _lock_path(request.target, python_setup)),
     )
+
+
+def _lock_path(target: Target, python_setup: PythonSetup) -> str:
+    """Empty where Pants resolves without a lock."""
+    if not python_setup.enable_resolves or not target.has_field(PythonResolveField):
+        return ""
+    resolve = target[PythonResolveField].normalized_value(python_setup)
+    return python_setup.resolves.get(resolve, "")
+
+
+def _origins(
+    pex: PexWheels, first_party: FirstPartyObjects, local: Mapping[str, str], lock: str
+) -> FrozenDict:
+    found: Dict[str, Origin] = {}
+    for wheel in pex.wheels:
+        name = wheel.metadata.name
+        found[f"python:{name}"] = (
+            Origin(
+                name=name,
+                file_name=wheel.file_name,
+                address=local[name],
+                licenses=wheel.metadata.licenses,
+            )
+            if name in local
+            else Origin(
+                "pypi",
+                name,
+                file_name=wheel.file_name,
+                lock=lock,
+                licenses=wheel.metadata.licenses,
+            )
+        )
+    for address, source in first_party.owners.items():
+        # Targets of equal names below different source roots make one object.
+        held = found.get(source)
+        specs = {address.spec, *(held.address.split(", ") if held else ())}
+        found[source] = Origin(address=", ".join(sorted(specs)))
+    return FrozenDict(found)
 
 
 def _named(pex: PexWheels, first_party: FirstPartyObjects) -> FrozenDict:
@@ -137,7 +178,7 @@ def _objects(
     pex: PexWheels,
     first_party: FirstPartyObjects,
     between: Dict[str, Tuple[str, ...]],
-    local: Set[str],
+    local: Mapping[str, str],
     interpreter: Interpreter,
     context: ImageContext,
 ) -> Tuple[List[ProvidedObject], Dict[str, Set[str]]]:

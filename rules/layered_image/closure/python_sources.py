@@ -67,13 +67,14 @@ class SourceObject:
 @dataclass(frozen=True)
 class FirstPartyObjects:
     """``constraints`` are the interpreter constraints that sources state for themselves;
-    ``distributions`` the names of wheels that are built from this repository. ``owners`` says which
-    object a target's sources are, ``asked`` which requirements a target stands for, by address."""
+    ``distributions`` the addresses of wheels that are built from this repository, by name.
+    ``owners`` says which object a target's sources are, ``asked`` which requirements a target
+    stands for, by address."""
 
     objects: Tuple[SourceObject, ...]
     requirements: Tuple[str, ...]
     constraints: FrozenDict
-    distributions: Tuple[str, ...]
+    distributions: FrozenDict
     owners: FrozenDict
     asked: FrozenDict
 
@@ -141,12 +142,12 @@ async def find_first_party(request: FirstPartyRequest) -> FirstPartyObjects:
                 and target.has_field(InterpreterConstraintsField)
             }
         ),
-        tuple(
-            sorted(
-                target[PythonProvidesField].value.kwargs["name"]
+        FrozenDict(
+            {
+                target[PythonProvidesField].value.kwargs["name"]: target.address.spec
                 for target in closure
                 if target.has_field(PythonProvidesField)
-            )
+            }
         ),
         FrozenDict(names),
         FrozenDict(

@@ -20,9 +20,10 @@ from layered_image.engine import (
     rule,
 )
 
-_NAMES = ("filelock", "gzip", "zstd")
+_NAMES = ("cyclonedx", "filelock", "gzip", "zstd")
 # Each lock pins one library (see docs/dependencies.md).
 _LOCKS = {name: (Path(__file__).parent / f"{name}.lock").read_bytes() for name in _NAMES}
+_PURE = ("cyclonedx", "filelock")
 _PYTHONS = ("39", "310", "311", "312", "313", "314")
 _WHEEL_PLATFORMS = {
     "linux_x86_64": "manylinux2014_x86_64",
@@ -32,14 +33,27 @@ _WHEEL_PLATFORMS = {
 }
 # The rest of the wheels (a second backend, type stubs) would only make sandboxes larger.
 _NEEDED = (
+    "boolean/",
+    "cyclonedx/",
+    "defusedxml/",
     "filelock/",
     "isal/__init__.py",
     "isal/_isal.",
     "isal/_version.py",
     "isal/igzip_lib.",
     "isal/isal_zlib.",
+    "license_expression/",
+    "packageurl/",
+    "py_serializable/",
+    "sortedcontainers/",
+    "typing_extensions.py",
     "zstandard/__init__.py",
     "zstandard/backend_c.",
+)
+# Type stubs, and schemas to validate with.
+_LEFT_OUT = (".pyi", ".SNAPSHOT.xsd", "-defs.SNAPSHOT.schema.json") + tuple(
+    f"{name}.SNAPSHOT.schema.json"
+    for name in ("1.2", "1.2-strict", "1.3", "1.3-strict", "1.4", "1.5", "1.6", "1.7", "jsf-0.82")
 )
 
 
@@ -65,6 +79,8 @@ async def resolve_encoders(request: EncodersRequest, platform: Platform) -> Enco
         CreateDigest([FileContent("encoders.lock", _LOCKS[request.compression])])
     )
     tag = _WHEEL_PLATFORMS[platform.value]
+    # Without compiled code there is one for all.
+    pythons = _PYTHONS[:1] if request.compression in _PURE else _PYTHONS
     pex = await build_pex(
         PexRequest(
             output_filename="encoders.pex",
@@ -73,7 +89,7 @@ async def resolve_encoders(request: EncodersRequest, platform: Platform) -> Enco
             additional_inputs=lock,
             additional_args=(
                 "--requirement=encoders.lock",
-                *(f"--platform={tag}-cp-{python}-cp{python}" for python in _PYTHONS),
+                *(f"--platform={tag}-cp-{python}-cp{python}" for python in pythons),
             ),
             description=f"Resolve the library for {request.compression}",
         ),
@@ -85,8 +101,10 @@ async def resolve_encoders(request: EncodersRequest, platform: Platform) -> Enco
         parts = entry.path.split("/", 3)
         if len(parts) < 4 or parts[1] != ".deps" or not isinstance(entry, FileEntry):
             continue
-        if parts[3].startswith(_NEEDED) and not parts[3].endswith(".pyi"):
-            python = parts[2].split("-")[2]
+        if parts[3].startswith(_NEEDED) and not parts[3].endswith(_LEFT_OUT):
+            # A pure wheel may be for Python 2 as well.
+            tags = parts[2].split("-")[2].split(".")
+            python = "py3" if "py3" in tags else tags[0]
             files.append(FileEntry(f"{python}/{parts[3]}", entry.file_digest, entry.is_executable))
     return Encoders(await create_digest(CreateDigest(files)))
 

@@ -11,12 +11,13 @@ from pants.core.goals.package import (
     PackageFieldSet,
 )
 from pants.engine.addresses import Address
-from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
+from pants.engine.fs import AddPrefix, CreateDigest, FileContent, FileEntry, MergeDigests
 from pants.engine.target import WrappedTargetRequest
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
 from layered_image.archive import ArchiveRequest, write_archive
+from layered_image.attestations import AttestationsRequest, write_attestations
 from layered_image.commands import network_notice
 from layered_image.engine import (
     add_prefix,
@@ -72,6 +73,12 @@ async def package_image(request: PackageImageRequest) -> BuiltPackage:
         digests.append(await add_prefix(AddPrefix(image.layout, f"{stem}.oci")))
         artifacts.append(BuiltPackageArtifact(f"{stem}.oci", () if artifacts else summary))
     artifacts.append(BuiltPackageArtifact(request.path))
+    told = await write_attestations(AttestationsRequest(wrapped.target), **implicitly())
+    for document in told.documents:
+        path = f"{stem}.{document.suffix}"
+        digests.append(await create_digest(CreateDigest([FileEntry(path, document.file)])))
+        lines = tuple(f"{document.kind} of {subject}" for subject in document.subjects)
+        artifacts.append(BuiltPackageArtifact(path, lines))
     merged = await merge_digests(MergeDigests(digests))
     return BuiltPackage(merged, tuple(artifacts))
 

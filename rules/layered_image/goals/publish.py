@@ -20,6 +20,7 @@ from pants.engine.target import Target, WrappedTargetRequest
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
+from layered_image.attestations import AttestedLayoutRequest, attest_layout
 from layered_image.base import BaseTargetRequest, find_base_target
 from layered_image.destinations import Destination, find_destinations, placeholders
 from layered_image.engine import (
@@ -194,11 +195,12 @@ async def publish_layered_image(
             below += destinations_of(base, options, (), "")
     mounts = tuple(dict.fromkeys([*(item.repository for item in below), *bases]))
     pushed = [item for item in found if not item.registry.skip_push]
+    layout = await attest_layout(AttestedLayoutRequest(target, image.layout), **implicitly())
     pushes = await concurrently(
         prepare_push(
             PushRequest(
                 target.address,
-                image.layout,
+                layout.digest,
                 image.digest,
                 item,
                 mounts,

@@ -33,6 +33,8 @@ COMMANDS = {
     "check-namespaces": "strata.commands.check_namespaces",
     "clear-layers": "strata.commands.clear_layers",
     "archive": "strata.commands.archive",
+    "sbom": "strata.commands.sbom",
+    "provenance": "strata.commands.provenance",
     "debian-lock": "strata.commands.debian_lock",
     "debian-mirrors": "strata.commands.debian_mirrors",
 }

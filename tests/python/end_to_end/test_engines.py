@@ -7,16 +7,15 @@ that can be found, and on emulated processors of several generations.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
 
+from end_to_end.interpreters import interpreters
 from end_to_end.pants_checkout import PantsCheckout, sha256
 from end_to_end.tools import require, unavailable
 
@@ -81,23 +80,6 @@ def layer_again(sandbox: Path, out: Path, *python: str) -> Dict[str, Any]:
     result = _read(out, "layer.json")
     shutil.rmtree(out)
     return result
-
-
-def interpreters() -> Dict[str, str]:
-    """One CPython for each minor version that the engine supports, by version."""
-    candidates = [
-        # Beside the one that runs this test: as pyenv and as uv lay them out.
-        *Path(sys.base_prefix).parent.glob("3.*/bin/python3.*"),
-        *Path(sys.base_prefix).parent.glob("cpython-3.*/bin/python3.*"),
-        *Path("/usr/bin").glob("python3.*"),
-        *Path("/usr/local/bin").glob("python3.*"),
-    ]
-    found = {}
-    for path in sorted(candidates):
-        match = re.fullmatch(r"python(3\.\d+)", path.name)
-        if match and (3, 9) <= tuple(int(part) for part in match[1].split(".")) <= (3, 14):
-            found[match[1]] = str(path)
-    return found
 
 
 def test_every_python_makes_the_same_layers(sandboxes: List[Path], tmp_path: Path) -> None:

@@ -111,14 +111,19 @@ class Image:
         }
 
 
+def has_registry(name: str) -> bool:
+    """Whether a repository name has a registry's host in front, by Docker's rule."""
+    host, slash, _ = name.partition("/")
+    return bool(slash) and (any(c in host for c in ".:") or host == "localhost")
+
+
 def checked_name(name: str) -> str:
     """A repository name, lower-cased below its registry as dockerTools does it.
 
     Raises StrataError if it is none by Docker's reference grammar.
     """
-    host, slash, rest = name.partition("/")
-    has_registry = bool(slash) and (any(c in host for c in ".:") or host == "localhost")
-    lowered = f"{host}/{rest.lower()}" if has_registry else name.lower()
+    host, _, rest = name.partition("/")
+    lowered = f"{host}/{rest.lower()}" if has_registry(name) else name.lower()
     if not _NAME.fullmatch(lowered):
         raise StrataError(
             f"{name!r} is not an image name: it may have letters, digits and, between those, "
