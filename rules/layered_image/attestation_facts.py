@@ -10,6 +10,7 @@ from pants.engine.target import Target
 from layered_image.attestation_target_types import ImageAttestationsField
 from layered_image.base import LoadedBase
 from layered_image.closure.collect import ImageClosure
+from layered_image.field_values import thawed
 from layered_image.metadata import ImageMetadata
 from layered_image.metadata_target_types import ImageExtraBuildArgsField
 from layered_image.publish_target_types import PUBLISH_FIELDS
@@ -17,7 +18,6 @@ from layered_image.target_types import (
     ImageNameField,
     LayeredImageArchiveCompressionField,
     LayeredImageFormatsField,
-    thawed,
 )
 from strata.closure.python.lock import Artifacts, artifact_hash
 from strata.oci.image import Image, ImageLayer

@@ -39,6 +39,7 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
+from layered_image.field_values import thawed
 from layered_image.image_layers import ImageLayersRequest, build_image_layers
 from layered_image.layers import BuiltLayer
 from layered_image.metadata import ImageMetadata, ImageMetadataRequest, fill_metadata
@@ -50,7 +51,6 @@ from layered_image.target_types import (
     LayeredImageCompressionField,
     LayeredImageCreatedField,
     LayeredImageTagsField,
-    thawed,
 )
 from strata.errors import StrataError
 from strata.oci.base import BaseImage, merged_config

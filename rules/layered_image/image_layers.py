@@ -29,6 +29,7 @@ from layered_image.compiler import CompilerRequest, find_compiler
 from layered_image.configuration import ConfigurationRequest, configure_packages
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
 from layered_image.errors import LayeredImageError
+from layered_image.field_values import thawed
 from layered_image.held_objects import held_objects, in_base
 from layered_image.layers import (
     BuiltLayer,
@@ -39,6 +40,13 @@ from layered_image.layers import (
     build_customisation,
     build_layer,
 )
+from layered_image.owner_target_types import (
+    LayeredImageGidField,
+    LayeredImageGnameField,
+    LayeredImageOwnersField,
+    LayeredImageUidField,
+    LayeredImageUnameField,
+)
 from layered_image.planning import layer_members, plan_image
 from layered_image.popularity import PopularityRequest, find_popularity
 from layered_image.subsystem import LayeredImageSubsystem, PopularityScope
@@ -46,13 +54,7 @@ from layered_image.target_types import (
     LayeredImageBytecodeField,
     LayeredImageCompressionField,
     LayeredImageContentsField,
-    LayeredImageGidField,
-    LayeredImageGnameField,
     LayeredImageMtimeField,
-    LayeredImageOwnersField,
-    LayeredImageUidField,
-    LayeredImageUnameField,
-    thawed,
 )
 from strata.elf import misfit
 from strata.layering.plan import PlannedLayer

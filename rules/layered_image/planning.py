@@ -12,15 +12,14 @@ from pants.util.frozendict import FrozenDict
 
 from layered_image.closure.collect import ImageClosure
 from layered_image.errors import LayeredImageError
-from layered_image.layers import LayerMember
-from layered_image.target_types import (
-    LayeredImageIncludeStoreField,
+from layered_image.field_values import thawed
+from layered_image.layering_target_types import (
     LayeredImageLayerGroupsField,
     LayeredImageLayeringField,
     LayeredImageMaxLayersField,
-    LayeredImageOmitPathsField,
-    thawed,
 )
+from layered_image.layers import LayerMember
+from layered_image.target_types import LayeredImageIncludeStoreField, LayeredImageOmitPathsField
 from strata.errors import StrataError
 from strata.layering.groups import without
 from strata.layering.plan import (

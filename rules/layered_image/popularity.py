@@ -17,8 +17,8 @@ from layered_image.closure.contents import ImageContentsRequest, find_image_cont
 from layered_image.closure.debian_target_types import DebianLockField
 from layered_image.closure.provider import ProvideObjectsRequest, provide_objects
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
+from layered_image.layering_target_types import LayeredImageLayeringField
 from layered_image.platform_target_types import image_platforms
-from layered_image.target_types import LayeredImageLayeringField
 
 
 @dataclass(frozen=True)

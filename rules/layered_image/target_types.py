@@ -12,7 +12,6 @@ from pants.engine.target import (
     DescriptionField,
     DictStringToStringSequenceField,
     Field,
-    IntField,
     SpecialCasedDependencies,
     StringField,
     StringSequenceField,
@@ -26,10 +25,23 @@ from layered_image.attestation_target_types import ImageAttestationsField
 from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
 from layered_image.errors import invalid_field
+from layered_image.field_values import frozen, thawed
+from layered_image.layering_target_types import (
+    LayeredImageLayerGroupsField,
+    LayeredImageLayeringField,
+    LayeredImageMaxLayersField,
+)
 from layered_image.metadata_target_types import (
     ImageAnnotationsField,
     ImageExtraBuildArgsField,
     ImageLabelsField,
+)
+from layered_image.owner_target_types import (
+    LayeredImageGidField,
+    LayeredImageGnameField,
+    LayeredImageOwnersField,
+    LayeredImageUidField,
+    LayeredImageUnameField,
 )
 from layered_image.platform_target_types import (
     LayeredImageArchitectureField,
@@ -38,39 +50,12 @@ from layered_image.platform_target_types import (
 )
 from layered_image.publish_target_types import PUBLISH_FIELDS
 from strata.archive.compression import Compression
-from strata.closure.owners import parse_rules
 from strata.errors import StrataError
-from strata.layering.pipeline_steps import check_steps
-from strata.layering.plan import STRATEGIES
 from strata.oci.config import validated_config
 from strata.oci.image import checked_name, checked_tag, parse_timestamp
 
 _INTERPRETER = re.compile(r"/\S+ 3\.\d+\.\d+")
-#: Names of users and groups as useradd(8) takes them.
-USER_NAME = re.compile(r"[a-z_][a-z0-9_-]*\$?")
-#: Docker refuses to load more ("max depth exceeded").
-MOST_LAYERS = 125
-#: chown(2) takes the largest number for "as it is".
-NO_IDENTIFIER = (1 << 32) - 1
 EPOCH = "1970-01-01T00:00:01Z"
-
-
-def frozen(value: Any) -> Any:
-    """``value`` with its dicts and lists made hashable, as the engine needs its keys to be."""
-    if isinstance(value, dict):
-        return FrozenDict({key: frozen(item) for key, item in value.items()})
-    if isinstance(value, (list, tuple)):
-        return tuple(frozen(item) for item in value)
-    return value
-
-
-def thawed(value: Any) -> Any:
-    """The reverse of ``frozen``."""
-    if isinstance(value, FrozenDict):
-        return {key: thawed(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [thawed(item) for item in value]
-    return value
 
 
 class ImageNameField(StringField):
@@ -186,141 +171,6 @@ class LayeredImageMtimeField(_TimeField):
     )
 
 
-class _IdentifierField(IntField):
-    default = 0
-
-    @classmethod
-    def compute_value(cls, raw_value: Optional[int], address: Address) -> Optional[int]:
-        value = super().compute_value(raw_value, address)
-        if value is None or not 0 <= value < NO_IDENTIFIER:
-            raise invalid_field(
-                address, cls.alias, f"it must be from 0 to {NO_IDENTIFIER - 1}, not {value}"
-            )
-        return value
-
-
-class LayeredImageUidField(_IdentifierField):
-    alias = "uid"
-    help = softwrap(
-        """
-        The numeric owner of everything in the store, for programs that write to their own code or
-        check who owns it: `uid=1000`. Declared entries, Debian packages and placed files keep their
-        own owners; see `owners`.
-        """
-    )
-
-
-class LayeredImageGidField(_IdentifierField):
-    alias = "gid"
-    help = "The numeric group of everything in the store: `gid=1000`."
-
-
-class _OwnerNameField(StringField):
-    default = ""
-
-    @classmethod
-    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:
-        value = super().compute_value(raw_value, address)
-        if value and (len(value) > 32 or not USER_NAME.fullmatch(value)):
-            raise invalid_field(
-                address,
-                cls.alias,
-                f"it must be a name such as 'app', as useradd takes it, not {value!r}",
-            )
-        return value
-
-
-class LayeredImageUnameField(_OwnerNameField):
-    alias = "uname"
-    help = softwrap(
-        """
-        The name of the store's owner in the layers' headers: `uname="app"`. Container runtimes go
-        by `uid` alone, but GNU tar as root prefers a name that the machine knows: by default there
-        is none.
-        """
-    )
-
-
-class LayeredImageGnameField(_OwnerNameField):
-    alias = "gname"
-    help = softwrap(
-        """
-        The name of the store's group in the layers' headers, as `uname` is that of its owner:
-        `gname="app"`.
-        """
-    )
-
-
-class LayeredImageMaxLayersField(IntField):
-    alias = "max_layers"
-    default = 100
-    help = softwrap(
-        """
-        The most layers that the image may have, those of its base and the customisation layer
-        included. Docker can stack 125: `max_layers=60`.
-        """
-    )
-
-    @classmethod
-    def compute_value(cls, raw_value: Optional[int], address: Address) -> Optional[int]:
-        value = super().compute_value(raw_value, address)
-        if value is None or not 1 < value <= MOST_LAYERS:
-            raise invalid_field(
-                address, cls.alias, f"it must be from 2 to {MOST_LAYERS}, not {value}"
-            )
-        return value
-
-
-class LayeredImageLayeringField(Field):
-    alias = "layering"
-    default: ClassVar[str] = "stable"
-    help = softwrap(
-        """
-        How objects are put into layers: a strategy, or a pipeline of dockerTools' operations.
-
-        `"stable"` keeps what changes seldom below what changes often and moves no object when
-        another gets a new version. `"popularity"` is Nix' contest, `"auto_layer"` Nix' size-driven
-        algorithm, and `"single"` puts everything into one layer.
-
-        A pipeline is a list of steps, each a list of an operation and its arguments:
-        `layering=[["split_paths", ["python:numpy"]], ["flatten"], ["limit_layers", 20]]`. Objects
-        are written as names (`python:numpy`, `debian:libc6`, `source:web`), shell patterns of
-        names, or addresses of targets in the image (`":server"`, `"//3rdparty/python#numpy"`).
-        """
-    )
-
-    @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Any:
-        value = super().compute_value(raw_value, address)
-        if isinstance(value, str):
-            if value not in STRATEGIES:
-                raise invalid_field(
-                    address, cls.alias, f"choose from {', '.join(STRATEGIES)}, not {value!r}"
-                )
-            return value
-        if not isinstance(value, (list, tuple)):
-            raise invalid_field(address, cls.alias, f"it must be a name or a list, not {value!r}")
-        try:
-            check_steps(value, cls.alias)
-        except StrataError as error:
-            raise invalid_field(address, cls.alias, error)
-        return frozen(value)
-
-
-class LayeredImageLayerGroupsField(DictStringToStringSequenceField):
-    alias = "layer_groups"
-    help = softwrap(
-        """
-        Layers of your own choice, as a dict of a name to objects (names, shell patterns of names,
-        or addresses of targets in the image). They lie at the bottom in alphabetical order of their
-        names, and `layering` plans the rest. An object in two groups and a pattern that matches
-        nothing are errors.
-
-        Example: `layer_groups={"ml": ["python:numpy", "python:scipy*"]}`
-        """
-    )
-
-
 class LayeredImageCompressionField(StringField):
     alias = "compression"
     default = Compression.GZIP.value
@@ -407,34 +257,6 @@ class LayeredImageInterpreterField(StringField):
                 f"write the path and the version, '/usr/bin/python3.11 3.11.9', not {value!r}",
             )
         return value
-
-
-class LayeredImageOwnersField(Field):
-    alias = "owners"
-    value: Tuple[FrozenDict, ...]
-    default: ClassVar[Tuple[FrozenDict, ...]] = ()
-    help = softwrap(
-        """
-        Owners, modes and file capabilities by path: a list of dicts with `paths` (a shell pattern
-        of paths in the image, without a leading slash) and any of `uid`, `gid`, `mode` (octal) and
-        `capabilities`. Later rules win. A rule that matches nothing is an error.
-
-        Example: `owners=[{"paths": "opt/app/*", "uid": 1000},
-        {"paths": "usr/bin/x", "capabilities": "cap_net_bind_service+ep"}]`
-        """
-    )
-
-    @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Tuple[FrozenDict, ...]:
-        value = super().compute_value(raw_value, address)
-        if not isinstance(value, (list, tuple)):
-            raise invalid_field(address, cls.alias, f"it must be a list of dicts, not {value!r}")
-        try:
-            parse_rules(value)
-        except StrataError as error:
-            raise invalid_field(address, cls.alias, error)
-        result: Tuple[FrozenDict, ...] = frozen(value)
-        return result
 
 
 class LayeredImageIncludeStoreField(BoolField):

@@ -31,12 +31,12 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
+from layered_image.field_values import thawed
 from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
     LayeredImageConfigField,
     LayeredImageContentsField,
     LayeredImageInterpreterField,
-    thawed,
 )
 from strata.closure.debian.interpreter import interpreter_of, libc_version
 from strata.closure.debian.lock import DebianLock

@@ -44,10 +44,7 @@ from layered_image.registry_base_target_types import ImageBaseRepositoryField
 from layered_image.registry_settings import RegistrySettingsRequest, read_registry_settings
 from layered_image.signing import is_signed, signing_settings
 from layered_image.subsystem import LayeredImageSubsystem
-from layered_image.target_types import (
-    ImageNameField,
-    LayeredImageBaseField,
-)
+from layered_image.target_types import ImageNameField, LayeredImageBaseField
 from strata.errors import StrataError
 
 _CACHE = "strata_registries"

@@ -6,10 +6,7 @@ archive on disk, and nothing is hashed or compressed again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pants.core.goals.run import RunRequest
-from pants.engine.addresses import Address
 from pants.engine.fs import AddPrefix, MergeDigests
 from pants.engine.target import WrappedTargetRequest
 from pants.util.logging import LogLevel
@@ -23,48 +20,29 @@ from layered_image.engine import (
     resolve_target,
     rule,
 )
-from layered_image.field_sets import ImageIndexFieldSet, LayeredImageFieldSet
+from layered_image.field_sets import ImageFieldSet
 from layered_image.image_index import BuildImageRequest, build_layered_image
 from layered_image.strata_process import EnginePython, EngineSources
 
 
-@dataclass(frozen=True)
-class StreamRequest:
-    address: Address
-    compression: str
-
-
 @rule(desc="Stream an image", level=LogLevel.DEBUG)
 async def stream_image(
-    request: StreamRequest, engine: EngineSources, python: EnginePython
+    field_set: ImageFieldSet, engine: EngineSources, python: EnginePython
 ) -> RunRequest:
+    compression = field_set.archive_compression.value or ""
     wrapped = await resolve_target(
-        WrappedTargetRequest(request.address, description_of_origin="the `run` goal"),
+        WrappedTargetRequest(field_set.address, description_of_origin="the `run` goal"),
         **implicitly(),
     )
     image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
     layout = await add_prefix(AddPrefix(image.layout, "layout"))
     sources = await add_prefix(AddPrefix(engine.digest, "engine"))
-    encoders = await resolve_encoders(EncodersRequest(request.compression), **implicitly())
+    encoders = await resolve_encoders(EncodersRequest(compression), **implicitly())
     libraries = await add_prefix(AddPrefix(encoders.digest, "encoders"))
     digest = await merge_digests(MergeDigests([layout, sources, libraries]))
     command = (python.path, "-IB", "{chroot}/engine", "stream", "{chroot}/layout")
-    return RunRequest(digest=digest, args=(*command, request.compression))
-
-
-@rule(desc="Stream a layered image", level=LogLevel.DEBUG)
-async def run_layered_image(field_set: LayeredImageFieldSet) -> RunRequest:
-    return await stream_image(
-        StreamRequest(field_set.address, field_set.archive_compression.value or ""), **implicitly()
-    )
-
-
-@rule(desc="Stream an image index", level=LogLevel.DEBUG)
-async def run_image_index(field_set: ImageIndexFieldSet) -> RunRequest:
-    return await stream_image(
-        StreamRequest(field_set.address, field_set.archive_compression.value or ""), **implicitly()
-    )
+    return RunRequest(digest=digest, args=(*command, compression))
 
 
 def rules():
-    return [*collect_rules(), *LayeredImageFieldSet.rules(), *ImageIndexFieldSet.rules()]
+    return [*collect_rules(), *ImageFieldSet.rules()]
