@@ -118,7 +118,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
     metadata = await create_digest(
         CreateDigest(FileContent(path, content) for path, content in image.files.items())
     )
-    digests = [metadata, *(layer.blobs for layer, _ in built.layers)]
+    digests = [layer.blobs for layer, _ in built.layers]
     if request.base is not None:
         digests.append(
             await digest_subset_to_digest(
@@ -128,7 +128,9 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
                 )
             )
         )
-    layout = await merge_digests(MergeDigests(digests))
+    # What runs over this image as a base gets its layers, and nothing of what it says of itself.
+    blobs = await merge_digests(MergeDigests(digests))
+    layout = await merge_digests(MergeDigests([metadata, blobs]))
     described = _described_closure(closure, request.base)
     metadata_text = json.dumps(
         {
@@ -146,7 +148,7 @@ async def build_image_on_base(request: ImageOnBaseRequest) -> PlatformImage:
         platform,
         layout,
         json.dumps(report, indent=2, ensure_ascii=False) + "\n",
-        LoadedBase(layout, metadata_text, built.held, built.listings),
+        LoadedBase(blobs, metadata_text, built.held, built.listings),
         image.digest,
         image.references,
         len(image.layers),
