@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Dict, Iterator, Set
 
 import pytest
 
@@ -25,6 +25,7 @@ from strata.registry.client import RegistryClient
 from strata.registry.reference import parse_reference
 from strata.registry.referrers import referrers
 from strata.registry.settings import ClientSettings, RegistrySettings
+from supply_chain.documents import components, properties
 from supply_chain.validators import validate
 
 _BUILDER = "https://ci.example/release-pipeline@v1"
@@ -134,21 +135,6 @@ def layers(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Pa
                 if ".dist-info/" in member.name or "/status.d/" in member.name:
                     archive.extract(member, folder)
         found[layer["digest"]] = folder
-    return found
-
-
-def components(bom: Dict[str, Any], kind: str) -> Dict[str, Dict[str, Any]]:
-    return {
-        item["name"]: item
-        for item in bom["components"]
-        if item["bom-ref"].partition(":")[0] == kind
-    }
-
-
-def properties(item: Dict[str, Any]) -> Dict[str, List[str]]:
-    found: Dict[str, List[str]] = {}
-    for row in item["properties"]:
-        found.setdefault(row["name"], []).append(row["value"])
     return found
 
 
