@@ -10,8 +10,8 @@ import pytest
 from end_to_end.browser import Browser
 from end_to_end.pants_checkout import PantsCheckout
 from end_to_end.parity_images import Engine
-from end_to_end.runtimes import Docker
-from end_to_end.tools import require, require_root
+from end_to_end.runtimes import Docker, Podman
+from end_to_end.tools import require
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +36,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PantsChecko
 
 
 @pytest.fixture
+def podman() -> Iterator[Podman]:
+    engine = Podman()
+    yield engine
+    engine.remove()
+
+
+@pytest.fixture
 def docker(tmp_path: Path) -> Iterator[Docker]:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
     engine = Docker(tmp_path)
     yield engine
     engine.stop()
@@ -46,8 +51,6 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
     started = Engine(tmp_path_factory.mktemp("engine"))
     yield started
     started.stop()

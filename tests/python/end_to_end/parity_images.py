@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import tarfile
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 from end_to_end.pants_checkout import PantsCheckout
-from end_to_end.runtimes import Docker, Podman, free_port, run
-from end_to_end.tools import require, require_root
+from end_to_end.runtimes import Docker, Podman, run
 
 #: The folder of the test's BUILD file, and what ``package`` makes of it.
 FOLDER = "app/parity"
@@ -83,17 +77,13 @@ class Engine:
 
 def load_and_run_with_podman(archive: Path, image: str, *command: str) -> str:
     """What the command writes, in ``image`` of ``archive``."""
-    require("podman", "runc")
-    require_root()
-    # podman refuses long paths.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        podman = Podman(Path(folder))
-        limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
-        try:
-            run(*podman.command, "load", "-i", str(archive))
-            return run(*podman.command, "run", "--rm", "--network=host", *limits, image, *command)
-        finally:
-            podman.remove()
+    podman = Podman()
+    limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000")
+    try:
+        run(*podman.command, "load", "-i", str(archive))
+        return run(*podman.command, "run", "--rm", "--network=host", *limits, image, *command)
+    finally:
+        podman.remove()
 
 
 def archive(repository: PantsCheckout, name: str) -> Path:
@@ -106,38 +96,6 @@ def _loaded(output: str) -> str:
     ]
     assert len(names) == 1, output
     return names[0]
-
-
-@contextmanager
-def registry() -> Iterator[str]:
-    """Debian's docker-registry on loopback: its host and port."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="strata-registry-") as folder:
-        settings = {
-            "version": 0.1,
-            "storage": {"filesystem": {"rootdirectory": folder}},
-            "http": {"addr": f"127.0.0.1:{port}"},
-        }
-        # JSON is YAML.
-        (Path(folder) / "config.yml").write_text(json.dumps(settings))
-        process = subprocess.Popen(
-            ["docker-registry", "serve", f"{folder}/config.yml"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
-        )
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.1)
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
 
 
 def layer_members(archive: Path) -> "List[List[tarfile.TarInfo]]":

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional
 
+from end_to_end.tools import require, require_root
+
 NAME = "strata-demo:latest"
 _ORDINARY_USER = 1234
 _FETCH = (
@@ -134,9 +136,13 @@ def runc(archive: Path, folder: Path, rootless: bool) -> Iterator[Fetch]:
 
 
 class Podman:
-    """podman with storage of its own."""
+    """podman with storage of its own. A test that makes one is skipped where it cannot run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        require("podman", "runc")
+        require_root()
+        # podman refuses long paths.
+        folder = Path(tempfile.mkdtemp(prefix="strata-podman-", dir="/tmp"))
         self._folder = folder
         self.command = [
             "podman",
@@ -181,12 +187,18 @@ class Podman:
 
     def remove(self) -> None:
         run(*self.command, "system", "reset", "--force")
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Docker:
-    """A Docker engine of its own, with its data below ``folder``. ``options`` are dockerd's."""
+    """A Docker engine of its own, with its data below ``folder``. ``options`` are dockerd's.
+
+    A test that makes one is skipped where it cannot run.
+    """
 
     def __init__(self, folder: Path, *options: str) -> None:
+        require("dockerd", "docker", "containerd", "runc")
+        require_root()
         self._folder = folder
         # A socket's path has at most 104 bytes.
         self._short = Path(tempfile.mkdtemp(prefix="strata-docker-", dir="/tmp"))

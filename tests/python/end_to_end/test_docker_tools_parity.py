@@ -25,10 +25,10 @@ from end_to_end.parity_images import (
     archive,
     files_below,
     load_and_run_with_podman,
-    registry,
 )
 from end_to_end.runtimes import free_port, run
-from end_to_end.tools import require, require_root
+from end_to_end.tools import require
+from registries.server import DockerRegistry
 
 _MANY = 12
 _BUILD = f"""
@@ -236,8 +236,6 @@ def test_05_compressed_archives_load(
 def test_06_older_overlay_driver_and_an_ordinary_user(
     repository: PantsCheckout, tmp_path: Path
 ) -> None:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
     engine = Engine(tmp_path, "--storage-driver=overlay")
     try:
         image = engine.load(archive(repository, "layered"))
@@ -257,10 +255,11 @@ def test_07_images_on_images_run(repository: PantsCheckout, engine: Engine) -> N
 @pytest.fixture
 def pulled(repository: PantsCheckout, tmp_path: Path) -> Iterator[Path]:
     """``middle``, pushed to a registry, pulled by its digest, as an archive of docker's."""
-    require("docker-registry", "skopeo")
+    require("skopeo")
     digest = repository.report("app.parity/middle")["digest"]
     source = f"oci-archive:{archive(repository, 'middle')}"
-    with registry() as host:
+    with DockerRegistry(tmp_path / "registry") as registry:
+        host = registry.host
         copy = ("skopeo", "copy", "--insecure-policy")
         run(*copy, "--dest-tls-verify=false", source, f"docker://{host}/team/middle:1")
         pulled = tmp_path / "pulled.tar"

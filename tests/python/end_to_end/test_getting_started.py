@@ -14,7 +14,6 @@ import pytest
 
 from end_to_end.pants_checkout import CHECKOUT, PantsCheckout, sha256
 from end_to_end.runtimes import Docker
-from end_to_end.tools import require, require_root
 
 _PAGE = (CHECKOUT / "docs/getting-started.md").read_text()
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,8 +39,6 @@ def blocks(text: str) -> List[Block]:
 
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    require("dockerd", "docker")
-    require_root()
     started = Docker(tmp_path_factory.mktemp("docker"))
     yield started
     started.stop()

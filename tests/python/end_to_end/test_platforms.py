@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -143,38 +142,24 @@ def test_arm64_runs_under_an_emulator(archive: Path, tmp_path: Path) -> None:
     assert not compiled, compiled[:5]
 
 
-def test_podman_takes_this_machines(multi: PantsCheckout, streamed: Path) -> None:
-    require("podman", "runc")
-    require_root()
+def test_podman_takes_this_machines(multi: PantsCheckout, streamed: Path, podman: Podman) -> None:
     platforms = multi.report("app/image-multi")["platforms"]
     machine = {name: platform for platform, name in MACHINES.items()}[os.uname().machine]
-    # podman refuses long paths.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        podman = Podman(Path(folder))
-        try:
-            assert f"sha256:{podman.load(streamed)}" == platforms[machine]["config_digest"]
-            with podman.started() as fetch:
-                assert json.loads(fetch("/healthz", None)) == {"status": "ok"}
-        finally:
-            podman.remove()
+    assert f"sha256:{podman.load(streamed)}" == platforms[machine]["config_digest"]
+    with podman.started() as fetch:
+        assert json.loads(fetch("/healthz", None)) == {"status": "ok"}
 
 
-def test_docker_takes_the_first_by_name_and_all_by_platform(streamed: Path, tmp_path: Path) -> None:
-    require("dockerd", "docker", "containerd", "runc")
-    require_root()
-    docker = Docker(tmp_path)
-    try:
-        docker.load(streamed)
-        client = ["docker", f"--host={docker.environment['DOCKER_HOST']}", "image", "inspect"]
-        found = {
-            name: run(*client, "--format={{.Architecture}}", name).strip()
-            for name in (NAME, f"{NAME}-amd64", f"{NAME}-arm64")
-        }
-        assert found == {NAME: "amd64", f"{NAME}-amd64": "amd64", f"{NAME}-arm64": "arm64"}
-        with docker.started() as fetch:
-            assert json.loads(fetch("/healthz", None)) == {"status": "ok"}
-    finally:
-        docker.stop()
+def test_docker_takes_the_first_by_name_and_all_by_platform(streamed: Path, docker: Docker) -> None:
+    docker.load(streamed)
+    client = [*docker.client, "image", "inspect"]
+    found = {
+        name: run(*client, "--format={{.Architecture}}", name).strip()
+        for name in (NAME, f"{NAME}-amd64", f"{NAME}-arm64")
+    }
+    assert found == {NAME: "amd64", f"{NAME}-amd64": "amd64", f"{NAME}-arm64": "arm64"}
+    with docker.started() as fetch:
+        assert json.loads(fetch("/healthz", None)) == {"status": "ok"}
 
 
 def test_skopeo_copies_all_or_one(multi: PantsCheckout, archive: Path, tmp_path: Path) -> None:
@@ -204,7 +189,7 @@ def test_skopeo_copies_all_or_one(multi: PantsCheckout, archive: Path, tmp_path:
 def test_a_registry_has_all_and_gives_each_their_own(
     multi: PantsCheckout, archive: Path, tmp_path: Path
 ) -> None:
-    require("docker-registry", "skopeo")
+    require("skopeo")
     report = multi.report("app/image-multi")
     layout = tmp_path / "layout"
     layout.mkdir()

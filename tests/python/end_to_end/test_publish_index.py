@@ -4,7 +4,6 @@ image of the right machine into container engines."""
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 from urllib.parse import unquote
@@ -13,7 +12,7 @@ import pytest
 
 from end_to_end.pants_checkout import PantsCheckout, PantsResult
 from end_to_end.runtimes import Docker, Podman, digest_in, run
-from end_to_end.tools import require, require_root
+from end_to_end.tools import require
 from registries.fault_proxy import FaultProxy
 from registries.layouts import noise
 from registries.server import DockerRegistry
@@ -89,7 +88,6 @@ class Published:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    require("docker-registry")
     folder = tmp_path_factory.mktemp("publish")
     with DockerRegistry(folder / "registry") as registry:
         made = Published(folder, registry)
@@ -157,50 +155,38 @@ def test_digests_agree_everywhere(published: Published) -> None:
     assert inspected(published.reference("multi"))["annotations"] == title
 
 
-def test_podman_pulls_the_image_of_the_machine_that_it_is_asked_for(published: Published) -> None:
-    require("podman")
-    require_root()
-    # podman refuses long paths.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        podman = Podman(Path(folder))
-        try:
-            for name in ("multi", "index"):
-                report = published.report(name)
-                for machine in ("amd64", "arm64"):
-                    reference = published.reference(name)
-                    run(
-                        *podman.command,
-                        *("pull", "--tls-verify=false", f"--arch={machine}", reference),
-                    )
-                    found = json.loads(run(*podman.command, "image", "inspect", reference))[0]
-                    image = report["platforms"][machine]
-                    assert found["Architecture"] == machine
-                    assert f"sha256:{found['Id']}" == image["config_digest"]
-                    digests = {digest_in(item) for item in found["RepoDigests"]}
-                    assert digests == {report["digest"], image["digest"]}
-        finally:
-            podman.remove()
+def test_podman_pulls_the_image_of_the_machine_that_it_is_asked_for(
+    published: Published, podman: Podman
+) -> None:
+    for name in ("multi", "index"):
+        report = published.report(name)
+        for machine in ("amd64", "arm64"):
+            reference = published.reference(name)
+            run(
+                *podman.command,
+                *("pull", "--tls-verify=false", f"--arch={machine}", reference),
+            )
+            found = json.loads(run(*podman.command, "image", "inspect", reference))[0]
+            image = report["platforms"][machine]
+            assert found["Architecture"] == machine
+            assert f"sha256:{found['Id']}" == image["config_digest"]
+            digests = {digest_in(item) for item in found["RepoDigests"]}
+            assert digests == {report["digest"], image["digest"]}
 
 
 def test_docker_pulls_the_image_of_the_machine_that_it_is_asked_for(
-    published: Published, tmp_path: Path
+    published: Published, docker: Docker
 ) -> None:
-    require("docker", "dockerd")
-    require_root()
-    docker = Docker(tmp_path)
-    try:
-        for name in ("multi", "index"):
-            report, reference = published.report(name), published.reference(name)
-            for machine in ("amd64", "arm64"):
-                run(*docker.client, "pull", f"--platform=linux/{machine}", reference)
-                found = json.loads(run(*docker.client, "image", "inspect", reference))[0]
-                assert found["Architecture"] == machine
-                assert found["Id"] == report["platforms"][machine]["config_digest"]
-                assert {digest_in(item) for item in found["RepoDigests"]} == {report["digest"]}
-                # Docker keeps one image for the digest of an index.
-                run(*docker.client, "image", "rm", reference)
-    finally:
-        docker.stop()
+    for name in ("multi", "index"):
+        report, reference = published.report(name), published.reference(name)
+        for machine in ("amd64", "arm64"):
+            run(*docker.client, "pull", f"--platform=linux/{machine}", reference)
+            found = json.loads(run(*docker.client, "image", "inspect", reference))[0]
+            assert found["Architecture"] == machine
+            assert found["Id"] == report["platforms"][machine]["config_digest"]
+            assert {digest_in(item) for item in found["RepoDigests"]} == {report["digest"]}
+            # Docker keeps one image for the digest of an index.
+            run(*docker.client, "image", "rm", reference)
 
 
 def test_a_second_publish_asks_and_sends_nothing(published: Published) -> None:

@@ -29,7 +29,7 @@ layered_image(
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[FaultProxy]:
-    require("docker-registry", "skopeo")
+    require("skopeo")
     with DockerRegistry(tmp_path / "registry") as registry, FaultProxy(registry.host) as started:
         yield started
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-import tempfile
 import zlib
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 
@@ -45,17 +43,6 @@ def test_runs_under_runc_with_a_read_only_root(
     require_root()
     with runc(built.archive("app/image"), tmp_path, rootless) as fetch:
         check_service(fetch)
-
-
-@pytest.fixture
-def podman() -> Iterator[Podman]:
-    require("podman", "runc")
-    require_root()
-    # podman refuses long paths.
-    with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-        engine = Podman(Path(folder))
-        yield engine
-        engine.remove()
 
 
 def test_runs_under_podman(built: PantsCheckout, podman: Podman) -> None:

@@ -118,7 +118,7 @@ def sig_tag(digest: str) -> str:
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
-    require("docker-registry", "openssl")
+    require("openssl")
     folder = tmp_path_factory.mktemp("signed")
     with DockerRegistry(folder / "registry") as registry:
         made = Signed(folder, registry)
@@ -180,7 +180,7 @@ def test_what_cannot_be_signed_has_no_tag(signed: Signed) -> None:
 
 def test_the_example_writes_bundles_too(tmp_path: Path) -> None:
     """As cosign has them: a DSSE envelope with an in-toto statement, in a referrer."""
-    require("docker-registry", "openssl")
+    require("openssl")
     make_key(tmp_path)
     script = str(CHECKOUT / "examples/signing/sign_image.py")
     argv = (script, "--bundle", "openssl", "dgst", "-sha256", "-sign", "image.pem")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Set, Type
 
+from end_to_end.tools import require
 from registries.certificates import Certificate
 from registries.token_service import TokenService
 
@@ -21,7 +22,10 @@ _HASH = "$2b$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW"
 
 
 class DockerRegistry:
-    """Runs while the ``with`` block does. ``folder`` has its data, which outlives it."""
+    """Runs while the ``with`` block does. ``folder`` has its data, which outlives it.
+
+    A test that makes one is skipped where the program is missing.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class DockerRegistry:
         read_only: bool = False,
         tls: Optional[Certificate] = None,
     ) -> None:
+        require("docker-registry")
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:

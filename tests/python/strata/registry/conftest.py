@@ -7,14 +7,12 @@ from typing import Iterator
 
 import pytest
 
-from end_to_end.tools import require
 from registries.fault_proxy import FaultProxy
 from registries.server import DockerRegistry
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[DockerRegistry]:
-    require("docker-registry")
     with DockerRegistry(tmp_path / "registry") as started:
         yield started
 

@@ -39,7 +39,6 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def basic(tmp_path: Path) -> Iterator[DockerRegistry]:
-    require("docker-registry")
     with DockerRegistry(tmp_path / "registry", basic=True) as started:
         yield started
 
@@ -53,7 +52,6 @@ def tokens(tmp_path: Path) -> Iterator[TokenService]:
 
 @pytest.fixture
 def guarded(tmp_path: Path, tokens: TokenService) -> Iterator[DockerRegistry]:
-    require("docker-registry")
     with DockerRegistry(tmp_path / "registry", tokens=tokens) as started:
         yield started
 
@@ -98,7 +96,7 @@ def test_a_token_is_fetched_once_for_a_whole_push(
 
 
 def test_a_token_is_renewed_before_it_expires(tmp_path: Path, layout: Layout) -> None:
-    require("docker-registry", "openssl")
+    require("openssl")
     with (
         TokenService(tmp_path / "tokens", {USER: PASSWORD}, lifetime=1) as tokens,
         DockerRegistry(tmp_path / "registry", tokens=tokens) as registry,

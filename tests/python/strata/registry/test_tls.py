@@ -23,7 +23,7 @@ from strata.registry.url import Url
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    require("openssl", "docker-registry")
+    require("openssl")
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 

@@ -13,7 +13,6 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
-from end_to_end.tools import require
 from registries.clients import client, repository
 from registries.fault_proxy import FaultProxy
 from registries.layouts import CONFIG, EMPTY, MANIFEST, LayoutBuilder, noise
@@ -34,7 +33,6 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[FaultProxy]:
-    require("docker-registry")
     with DockerRegistry(tmp_path / "registry") as registry:
         with FaultProxy(registry.host) as started:
             yield started
