@@ -42,7 +42,7 @@ setup(
         *find_packages(_SOURCES, include=["strata*"]),
     ],
     package_dir={"strata": f"{_SOURCES}/strata"},
-    # Whatever lies beside the modules: locks of the encoders, assets of the page of layers.
+    # Whatever lies beside the modules: locks of libraries, assets of the page of layers.
     package_data={"": ["*.lock", "assets/*"]},
     cmdclass={"build_py": BuildWithUsualModes},
 )

@@ -12,13 +12,13 @@ from pants.engine.target import (
 )
 from pants.util.strutil import softwrap
 
-from layered_image.attestation_target_types import ImageAttestationsField
 from layered_image.engine import EnvironmentField
-from layered_image.metadata_target_types import (
+from layered_image.fields.attestations import ImageAttestationsField
+from layered_image.fields.metadata import (
     ImageExtraBuildArgsField,
     ImageIndexAnnotationsField,
 )
-from layered_image.publish_target_types import PUBLISH_FIELDS
+from layered_image.fields.publishing import PUBLISH_FIELDS
 from layered_image.target_types import (
     ImageNameField,
     LayeredImageArchiveCompressionField,

@@ -10,7 +10,6 @@ from pants.engine.process import InteractiveProcess
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
-from layered_image.encoders.rules import EncodersRequest, resolve_encoders
 from layered_image.engine import (
     add_prefix,
     collect_rules,
@@ -20,6 +19,7 @@ from layered_image.engine import (
     merge_digests,
     rule,
 )
+from layered_image.libraries.resolve import LibraryRequest, resolve_library
 from layered_image.strata_process import EnginePython, EngineSources
 
 _SPEC = "spec.json"
@@ -50,11 +50,11 @@ async def prepare_program(
     request: ProgramRequest, engine: EngineSources, python: EnginePython
 ) -> Program:
     libraries = await concurrently(
-        resolve_encoders(EncodersRequest(name), **implicitly()) for name in request.libraries
+        resolve_library(LibraryRequest(name), **implicitly()) for name in request.libraries
     )
     merged = await merge_digests(MergeDigests(item.digest for item in libraries))
     spec = await create_digest(CreateDigest([FileContent(_SPEC, request.spec.encode())]))
-    folders = {**request.folders, "engine": engine.digest, "encoders": merged}
+    folders = {**request.folders, "engine": engine.digest, "libraries": merged}
     placed = await concurrently(
         add_prefix(AddPrefix(digest, folder)) for folder, digest in sorted(folders.items())
     )

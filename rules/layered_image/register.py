@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from layered_image import (
-    archive,
-    attestations,
-    base,
-    clock,
-    command_process,
-    command_tools,
-    commands,
-    compiler,
-    configuration,
-    image,
-    image_index,
-    image_layers,
-    layers,
-    metadata,
-    popularity,
-    program,
-    registry_base,
-    registry_settings,
-    strata_process,
-)
+from layered_image import program, strata_process
+from layered_image.bases import base, registry_base
+from layered_image.bases.target_types import ImageBaseTarget
 from layered_image.closure import (
     collect,
     contents,
@@ -45,6 +27,8 @@ from layered_image.closure.root_target_types import (
     ImageSymlinkTarget,
 )
 from layered_image.closure.users_target_types import ImageUsersTarget
+from layered_image.commands import configuration, process, tools
+from layered_image.commands import run as run_commands
 from layered_image.derived_target_types import (
     ImageIndexTarget,
     ImageRootTarget,
@@ -63,7 +47,20 @@ from layered_image.goals import (
     run_image,
 )
 from layered_image.goals import layers as layers_goal
-from layered_image.registry_base_target_types import ImageBaseTarget
+from layered_image.images import (
+    archive,
+    clock,
+    compiler,
+    image,
+    image_index,
+    image_layers,
+    layers,
+    metadata,
+    popularity,
+)
+from layered_image.libraries import resolve
+from layered_image.registries import settings as registry_settings
+from layered_image.supply_chain import attestations
 from layered_image.target_types import LayeredImageTarget
 
 
@@ -85,43 +82,49 @@ def target_types():
     ]
 
 
+_MODULES = (
+    archive,
+    attestations,
+    base,
+    check_namespaces,
+    clock,
+    collect,
+    compiler,
+    configuration,
+    contents,
+    debian,
+    debian_helpers,
+    debian_lock,
+    image,
+    image_index,
+    image_layers,
+    layers,
+    layers_goal,
+    load_image,
+    lockfiles,
+    metadata,
+    package,
+    package_derived,
+    packages,
+    popularity,
+    process,
+    program,
+    publish,
+    python,
+    registry_base,
+    registry_settings,
+    resolve,
+    root,
+    run,
+    run_commands,
+    run_image,
+    strata_process,
+    tools,
+)
+
+
 def rules():
     return [
         *collect_rules(vars(provider)),
-        *archive.rules(),
-        *attestations.rules(),
-        *base.rules(),
-        *check_namespaces.rules(),
-        *clock.rules(),
-        *collect.rules(),
-        *command_process.rules(),
-        *command_tools.rules(),
-        *commands.rules(),
-        *compiler.rules(),
-        *configuration.rules(),
-        *contents.rules(),
-        *debian.rules(),
-        *debian_helpers.rules(),
-        *debian_lock.rules(),
-        *image.rules(),
-        *image_index.rules(),
-        *image_layers.rules(),
-        *layers.rules(),
-        *layers_goal.rules(),
-        *load_image.rules(),
-        *lockfiles.rules(),
-        *metadata.rules(),
-        *package.rules(),
-        *package_derived.rules(),
-        *packages.rules(),
-        *popularity.rules(),
-        *program.rules(),
-        *publish.rules(),
-        *registry_base.rules(),
-        *registry_settings.rules(),
-        *python.rules(),
-        *root.rules(),
-        *run.rules(),
-        *run_image.rules(),
-        *strata_process.rules(),
+        *(item for module in _MODULES for item in module.rules()),
     ]

@@ -1,6 +1,6 @@
 """Processes that run the engine, with all they need as inputs.
 
-A process has the engine and the encoder libraries in its sandbox and takes nothing from the
+A process has the engine and its libraries in its sandbox and takes nothing from the
 machine but a ``python3`` at a fixed place. So its key is equal on every machine, and it runs on a
 remote execution server too.
 """
@@ -18,8 +18,6 @@ from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 import strata
-from layered_image.encoders.rules import EncodersRequest, resolve_encoders
-from layered_image.encoders.rules import rules as encoder_rules
 from layered_image.engine import (
     collect_rules,
     concurrently,
@@ -30,6 +28,7 @@ from layered_image.engine import (
     merge_digests,
     rule,
 )
+from layered_image.libraries.resolve import LibraryRequest, resolve_library
 from layered_image.subsystem import LayeredImageSubsystem
 
 _SPEC = "spec.json"
@@ -136,9 +135,9 @@ async def run_strata(
 ) -> StrataResult:
     names = sorted({request.compression, *request.libraries} - {"none"})
     resolved = await concurrently(
-        resolve_encoders(EncodersRequest(name), **implicitly()) for name in names
+        resolve_library(LibraryRequest(name), **implicitly()) for name in names
     )
-    encoders = await merge_digests(MergeDigests(item.digest for item in resolved))
+    libraries = await merge_digests(MergeDigests(item.digest for item in resolved))
     spec = await create_digest(CreateDigest([FileContent(_SPEC, request.spec.encode())]))
     inputs = await merge_digests(MergeDigests([spec, request.input_digest]))
     result = await execute_process(
@@ -150,7 +149,7 @@ async def run_strata(
                 input_digest=inputs,
                 immutable_input_digests={
                     _ENGINE: engine.digest,
-                    **({"encoders": encoders} if names else {}),
+                    **({"libraries": libraries} if names else {}),
                     **request.immutable,
                 },
                 env={**request.environment, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
@@ -171,4 +170,4 @@ async def run_strata(
 
 
 def rules():
-    return [*collect_rules(), *encoder_rules()]
+    return collect_rules()

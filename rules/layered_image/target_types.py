@@ -21,34 +21,34 @@ from pants.engine.target import (
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
-from layered_image.attestation_target_types import ImageAttestationsField
-from layered_image.command_target_types import COMMAND_FIELDS
 from layered_image.engine import EnvironmentField
 from layered_image.errors import invalid_field
-from layered_image.field_values import frozen, thawed
-from layered_image.layering_target_types import (
+from layered_image.fields.attestations import ImageAttestationsField
+from layered_image.fields.commands import COMMAND_FIELDS
+from layered_image.fields.layering import (
     LayeredImageLayerGroupsField,
     LayeredImageLayeringField,
     LayeredImageMaxLayersField,
 )
-from layered_image.metadata_target_types import (
+from layered_image.fields.metadata import (
     ImageAnnotationsField,
     ImageExtraBuildArgsField,
     ImageLabelsField,
 )
-from layered_image.owner_target_types import (
+from layered_image.fields.owners import (
     LayeredImageGidField,
     LayeredImageGnameField,
     LayeredImageOwnersField,
     LayeredImageUidField,
     LayeredImageUnameField,
 )
-from layered_image.platform_target_types import (
+from layered_image.fields.platforms import (
     LayeredImageArchitectureField,
     LayeredImageArchitecturesField,
     LayeredImageVariantField,
 )
-from layered_image.publish_target_types import PUBLISH_FIELDS
+from layered_image.fields.publishing import PUBLISH_FIELDS
+from layered_image.fields.values import frozen, thawed
 from strata.archive.compression import Compression
 from strata.errors import StrataError
 from strata.oci.config import validated_config

@@ -21,10 +21,10 @@ from layered_image.closure.provider import (
     RootEntry,
     provide_objects,
 )
-from layered_image.config_addresses import replace_addresses
 from layered_image.engine import collect_rules, concurrently, implicitly, rule
 from layered_image.errors import LayeredImageError
-from layered_image.field_values import frozen, thawed
+from layered_image.fields.values import frozen, thawed
+from layered_image.images.config_addresses import replace_addresses
 from layered_image.target_types import LayeredImageConfigField, LayeredImageContentsField
 from strata.platforms import Platform
 from strata.supply_chain.facts import Origin

@@ -20,7 +20,6 @@ from layered_image.closure.provider import (
     ProvideObjectsRequest,
     provider_for,
 )
-from layered_image.config_addresses import find_addresses
 from layered_image.engine import (
     collect_rules,
     concurrently,
@@ -31,7 +30,8 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
-from layered_image.field_values import thawed
+from layered_image.fields.values import thawed
+from layered_image.images.config_addresses import find_addresses
 from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.target_types import (
     LayeredImageConfigField,

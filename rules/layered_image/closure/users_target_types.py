@@ -10,8 +10,8 @@ from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
 from layered_image.errors import invalid_field
-from layered_image.field_values import frozen
-from layered_image.owner_target_types import NO_IDENTIFIER, USER_NAME
+from layered_image.fields.owners import NO_IDENTIFIER, USER_NAME
+from layered_image.fields.values import frozen
 
 _USER_KEYS = {"uid": int, "gid": int, "group": str, "home": str, "shell": str, "comment": str}
 _GROUP_KEYS = {"gid": int, "members": list}

@@ -11,7 +11,7 @@ from pants.engine.process import ProcessCacheScope
 from pants.option.option_types import BoolOption
 from pants.util.strutil import softwrap
 
-from layered_image.command_process import LAYERS_CACHE, LAYERS_FOLDER
+from layered_image.commands.process import LAYERS_CACHE, LAYERS_FOLDER
 from layered_image.engine import collect_rules, create_digest, goal_rule, implicitly
 from layered_image.strata_process import StrataRequest, run_strata
 

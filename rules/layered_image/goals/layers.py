@@ -19,7 +19,7 @@ from pants.util.strutil import softwrap
 
 from layered_image.engine import collect_rules, concurrently, create_digest, goal_rule, implicitly
 from layered_image.field_sets import is_image
-from layered_image.image_index import BuildImageRequest, build_layered_image
+from layered_image.images.image_index import BuildImageRequest, build_layered_image
 from strata.oci.index import images_of
 from strata.report.layers import describe_images, render_table
 from strata.report.page import render_page

@@ -21,7 +21,7 @@ from layered_image.engine import (
     run_interactive_process,
 )
 from layered_image.field_sets import is_image
-from layered_image.image_index import BuildImageRequest, build_layered_image
+from layered_image.images.image_index import BuildImageRequest, build_layered_image
 from layered_image.program import ProgramRequest, prepare_program
 from strata.errors import StrataError
 

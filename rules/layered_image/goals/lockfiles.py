@@ -21,16 +21,16 @@ from pants.engine.target import AllTargets, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
-from layered_image.closure.debian import lock_path
-from layered_image.closure.debian_target_types import DebianLockField
-from layered_image.engine import collect_rules, implicitly, rule
-from layered_image.goals.debian_lock import GenerateDebianLockRequest, generate_debian_lock
-from layered_image.registry_base import (
+from layered_image.bases.registry_base import (
     GenerateBaseLockRequest,
     base_lock_path,
     generate_base_lock,
 )
-from layered_image.registry_base_target_types import ImageBaseLockField
+from layered_image.bases.target_types import ImageBaseLockField
+from layered_image.closure.debian import lock_path
+from layered_image.closure.debian_target_types import DebianLockField
+from layered_image.engine import collect_rules, implicitly, rule
+from layered_image.goals.debian_lock import GenerateDebianLockRequest, generate_debian_lock
 
 
 class KnownImageLocksRequest(KnownUserResolveNamesRequest):

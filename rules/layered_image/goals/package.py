@@ -14,9 +14,7 @@ from pants.engine.target import WrappedTargetRequest
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
-from layered_image.archive import ArchiveRequest, write_archive
-from layered_image.attestations import AttestationsRequest, write_attestations
-from layered_image.commands import network_notice
+from layered_image.commands.run import network_notice
 from layered_image.engine import (
     add_prefix,
     collect_rules,
@@ -28,7 +26,9 @@ from layered_image.engine import (
 )
 from layered_image.errors import LayeredImageError
 from layered_image.field_sets import ImageFieldSet
-from layered_image.image_index import BuildImageRequest, build_layered_image
+from layered_image.images.archive import ArchiveRequest, write_archive
+from layered_image.images.image_index import BuildImageRequest, build_layered_image
+from layered_image.supply_chain.attestations import AttestationsRequest, write_attestations
 
 ARCHIVE_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 

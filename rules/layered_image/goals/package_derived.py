@@ -24,7 +24,6 @@ from pants.engine.target import Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
-from layered_image.archive import ArchiveRequest, write_archive
 from layered_image.derived_target_types import (
     ImageRootArchitectureField,
     ImageRootImageField,
@@ -45,8 +44,9 @@ from layered_image.engine import (
 )
 from layered_image.errors import LayeredImageError
 from layered_image.field_sets import is_image
-from layered_image.image import PlatformImage
-from layered_image.image_index import BuildImageRequest, BuiltImage, build_layered_image
+from layered_image.images.archive import ArchiveRequest, write_archive
+from layered_image.images.image import PlatformImage
+from layered_image.images.image_index import BuildImageRequest, BuiltImage, build_layered_image
 from layered_image.target_types import LayeredImageCompressionField
 
 _METADATA = ("index.json", "manifest.json")

@@ -20,9 +20,9 @@ from pants.engine.target import Target, WrappedTargetRequest
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
-from layered_image.attestations import AttestedLayoutRequest, attest_layout
-from layered_image.base import BaseTargetRequest, find_base_target
-from layered_image.destinations import Destination, find_destinations, placeholders
+from layered_image.bases.base import BaseTargetRequest, find_base_target
+from layered_image.bases.registry_base import base_repository
+from layered_image.bases.target_types import ImageBaseRepositoryField
 from layered_image.engine import (
     collect_rules,
     concurrently,
@@ -31,19 +31,19 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.errors import LayeredImageError
-from layered_image.image_index import BuildImageRequest, build_layered_image
-from layered_image.program import ProgramRequest, prepare_program
-from layered_image.publish_target_types import (
+from layered_image.fields.publishing import (
     ImageRegistriesField,
     ImageRepositoriesField,
     ImageSkipPushField,
 )
-from layered_image.registries import Registries
-from layered_image.registry_base import base_repository
-from layered_image.registry_base_target_types import ImageBaseRepositoryField
-from layered_image.registry_settings import RegistrySettingsRequest, read_registry_settings
-from layered_image.signing import is_signed, signing_settings
+from layered_image.images.image_index import BuildImageRequest, build_layered_image
+from layered_image.program import ProgramRequest, prepare_program
+from layered_image.registries.destinations import Destination, find_destinations, placeholders
+from layered_image.registries.registries import Registries
+from layered_image.registries.settings import RegistrySettingsRequest, read_registry_settings
+from layered_image.registries.signing import is_signed, signing_settings
 from layered_image.subsystem import LayeredImageSubsystem
+from layered_image.supply_chain.attestations import AttestedLayoutRequest, attest_layout
 from layered_image.target_types import ImageNameField, LayeredImageBaseField
 from strata.errors import StrataError
 

@@ -11,7 +11,6 @@ from pants.engine.fs import AddPrefix, MergeDigests
 from pants.engine.target import WrappedTargetRequest
 from pants.util.logging import LogLevel
 
-from layered_image.encoders.rules import EncodersRequest, resolve_encoders
 from layered_image.engine import (
     add_prefix,
     collect_rules,
@@ -21,7 +20,8 @@ from layered_image.engine import (
     rule,
 )
 from layered_image.field_sets import ImageFieldSet
-from layered_image.image_index import BuildImageRequest, build_layered_image
+from layered_image.images.image_index import BuildImageRequest, build_layered_image
+from layered_image.libraries.resolve import LibraryRequest, resolve_library
 from layered_image.strata_process import EnginePython, EngineSources
 
 
@@ -37,8 +37,8 @@ async def stream_image(
     image = await build_layered_image(BuildImageRequest(wrapped.target), **implicitly())
     layout = await add_prefix(AddPrefix(image.layout, "layout"))
     sources = await add_prefix(AddPrefix(engine.digest, "engine"))
-    encoders = await resolve_encoders(EncodersRequest(compression), **implicitly())
-    libraries = await add_prefix(AddPrefix(encoders.digest, "encoders"))
+    library = await resolve_library(LibraryRequest(compression), **implicitly())
+    libraries = await add_prefix(AddPrefix(library.digest, "libraries"))
     digest = await merge_digests(MergeDigests([layout, sources, libraries]))
     command = (python.path, "-IB", "{chroot}/engine", "stream", "{chroot}/layout")
     return RunRequest(digest=digest, args=(*command, compression))

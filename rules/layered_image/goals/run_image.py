@@ -17,7 +17,7 @@ from pants.option.option_types import ArgsListOption, BoolOption, EnumOption, St
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import softwrap
 
-from layered_image.command_process import LAYERS_CACHE, LAYERS_FOLDER
+from layered_image.commands.process import LAYERS_CACHE, LAYERS_FOLDER
 from layered_image.engine import (
     collect_rules,
     goal_rule,
@@ -25,7 +25,7 @@ from layered_image.engine import (
     run_interactive_process,
 )
 from layered_image.field_sets import is_image
-from layered_image.image_index import BuildImageRequest, build_layered_image
+from layered_image.images.image_index import BuildImageRequest, build_layered_image
 from layered_image.program import ProgramRequest, prepare_program
 from layered_image.subsystem import LayeredImageSubsystem
 from strata.errors import StrataError

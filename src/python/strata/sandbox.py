@@ -1,6 +1,6 @@
 """The ``__main__`` of a folder that holds the ``strata`` package, as build sandboxes have it.
 
-Beside that folder, ``encoders/<tag>/`` may hold libraries for several interpreters (``cp311``,
+Beside that folder, ``libraries/<tag>/`` may hold libraries for several interpreters (``cp311``,
 ``py3``): which Python runs a step must not change its inputs.
 """
 
@@ -15,7 +15,7 @@ _SANDBOX = os.path.dirname(_ENGINE)
 # An isolated Python (-I) looks for modules beside a folder that it runs, but not beside a file.
 sys.path.insert(0, _ENGINE)
 _TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
-sys.path += [os.path.join(_SANDBOX, "encoders", tag) for tag in (_TAG, "py3")]
+sys.path += [os.path.join(_SANDBOX, "libraries", tag) for tag in (_TAG, "py3")]
 
 from strata.__main__ import main
 

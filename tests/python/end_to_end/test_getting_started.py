@@ -116,5 +116,6 @@ def sources(root: Path) -> Iterator[str]:
     """What the rules and the engine are made of, without what is only about building them."""
     for source_root, package in (("rules", "layered_image"), ("src/python", "strata")):
         for path in (root / source_root / package).rglob("*"):
-            if path.is_file() and path.name != "BUILD" and "__pycache__" not in path.parts:
+            about_building = path.name == "BUILD" or path.suffix == ".in"
+            if path.is_file() and not about_building and "__pycache__" not in path.parts:
                 yield path.relative_to(root / source_root).as_posix()

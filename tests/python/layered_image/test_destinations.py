@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 import pytest
 from pants.engine.addresses import Address
 
-from layered_image.destinations import find_destinations, placeholders
-from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries
+from layered_image.registries.destinations import find_destinations, placeholders
+from layered_image.registries.registries import ALL_DEFAULT_REGISTRIES, Registries
 from strata.errors import StrataError
 
 TABLE: Dict[str, Any] = {

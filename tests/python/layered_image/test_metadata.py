@@ -8,13 +8,13 @@ import pytest
 from pants.engine.addresses import Address
 from pants.engine.target import Field, InvalidFieldException
 
-from layered_image.build_args import build_arg, parse_build_args
-from layered_image.metadata_target_types import (
+from layered_image.fields.metadata import (
     ImageAnnotationsField,
     ImageExtraBuildArgsField,
     ImageIndexAnnotationsField,
     ImageLabelsField,
 )
+from layered_image.images.build_args import build_arg, parse_build_args
 from layered_image.templates import filled, placeholders_in
 from strata.errors import StrataError
 

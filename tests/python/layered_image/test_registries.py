@@ -7,7 +7,7 @@ from typing import Any, Dict
 import pytest
 from pants.backend.docker.registries import DockerRegistries
 
-from layered_image.registries import ALL_DEFAULT_REGISTRIES, Registries, Registry
+from layered_image.registries.registries import ALL_DEFAULT_REGISTRIES, Registries, Registry
 from strata.errors import StrataError
 
 TABLES: "list[Dict[str, Any]]" = [

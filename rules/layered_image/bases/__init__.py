@@ -1,0 +1,1 @@
+"""What an image stands on: other images, archives, images of registries."""

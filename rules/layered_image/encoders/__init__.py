@@ -1,1 +1,0 @@
-"""The encoder libraries of layer processes, pinned by hash."""

@@ -1,0 +1,1 @@
+"""Fields of targets, by what they are about."""
