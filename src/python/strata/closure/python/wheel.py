@@ -3,15 +3,18 @@
 Pex unpacks a wheel into a directory that holds the content of ``site-packages`` and, below
 ``.prefix``, what belongs elsewhere (scripts, headers, data). Since 2.60.2 it keeps the data below
 ``.prefix/data``, and what a wheel says is for the other kind of ``site-packages`` ("purelib" or
-"platlib", which are one place here) below ``.prefix`` too. What differs between versions of Pex,
-pip and hosts is dropped or made anew here, by the specifications "Binary distribution format" and
-"Recording installed projects" of the Python packaging user guide.
+"platlib", which are one place here) below ``.prefix`` too. What a wheel says is for the kind that
+its root is of, newer versions (2.97.1, not 2.1.137) lose: that is found in ``RECORD`` and refused.
+What differs between versions of Pex, pip and hosts is dropped or made anew here, by the
+specifications "Binary distribution format" and "Recording installed projects" of the Python
+packaging user guide.
 """
 
 from __future__ import annotations
 
 import base64
 import configparser
+import csv
 import json
 import re
 from dataclasses import dataclass, field
@@ -56,11 +59,13 @@ def site_packages(python: str) -> str:
 def canonical_wheel(
     name: str, files: Sequence[ManifestFile], source: Path, python: str
 ) -> CanonicalWheel:
-    """Raises StrataError if ``files`` is no installed wheel, or holds a name that cannot be stored.
+    """Raises StrataError if ``files`` is no installed wheel, lacks files that its installer lost,
+    or holds a name that cannot be stored.
 
     ``name`` is the object's, for messages; ``source`` is where the files are.
     """
     info = _dist_info(name, files)
+    _check_nothing_is_lost(name, files, source, info)
     libraries = site_packages(python)
     schemes = _has_schemes(files, source)
     wheel = CanonicalWheel()
@@ -110,6 +115,30 @@ def _dist_info(name: str, files: Sequence[ManifestFile]) -> str:
             f"{', '.join(found) or 'none'}; rebuild the wheel"
         )
     return found[0]
+
+
+def _check_nothing_is_lost(
+    name: str, files: Sequence[ManifestFile], source: Path, info: str
+) -> None:
+    present = {file.path for file in files}
+    if f"{info}/RECORD" not in present:
+        return
+    record = (source / info / "RECORD").read_text(encoding="utf-8")
+    data = f"{info[: -len('.dist-info')]}.data/"
+    # Rows that name this folder still are of files that were not moved to where they belong.
+    if data not in record:
+        return
+    for row in csv.reader(record.splitlines()):
+        path = row[0] if row else ""
+        if not path.startswith(data):
+            continue
+        scheme, _, rest = path[len(data) :].partition("/")
+        if scheme in _LIBRARY_SCHEMES and not present & {rest, f"{_STASH}{scheme}/{rest}"}:
+            raise StrataError(
+                f"{name}: {rest} is missing. The wheel has it as {path}, and the Pex of this "
+                "release of Pants leaves out what is in that folder, in PEX files too; rebuild the "
+                f"wheel with {rest} at its root"
+            )
 
 
 def _is_dropped(path: str, info: str) -> bool:

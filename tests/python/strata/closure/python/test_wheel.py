@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 import pytest
 
@@ -29,7 +29,6 @@ _WHEEL: Dict[str, str] = {
     "demo_pkg-1.0.data/scripts/shell": "#!/bin/sh\necho hi\n",
     "demo_pkg-1.0.data/data/share/demo/x": "x\n",
     "demo_pkg-1.0.data/headers/demo.h": "/* */\n",
-    # What is for the kind of ``site-packages`` that the wheel's root is for too is lost by new Pex.
     "demo_pkg-1.0.data/platlib/extra.py": "EXTRA = 1\n",
     "demo_pkg-1.0.data/platlib/demo/plat.py": "PLAT = 1\n",
     "demo_pkg-1.0.data/data/data/deep": "deep\n",
@@ -42,11 +41,15 @@ _WHEEL: Dict[str, str] = {
 }
 
 
-def make_wheel(folder: Path) -> Path:
+# For the kind of ``site-packages`` that the wheel's root is for too: newer versions of Pex lose it.
+_OF_THE_SAME_KIND = {"demo_pkg-1.0.data/purelib/demo/lost.py": "LOST = 1\n"}
+
+
+def make_wheel(folder: Path, files: Mapping[str, str] = _WHEEL) -> Path:
     path = folder / "demo_pkg-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         rows = []
-        for name, text in _WHEEL.items():
+        for name, text in files.items():
             info = zipfile.ZipInfo(name)
             mode = 0o755 if "/scripts/" in name else 0o644
             info.external_attr = (0o100000 | mode) << 16
@@ -76,9 +79,9 @@ def manifest(folder: Path) -> List[ManifestFile]:
     return found
 
 
-def unpack(pex: Sequence[str], folder: Path) -> Path:
+def unpack(pex: Sequence[str], folder: Path, files: Mapping[str, str] = _WHEEL) -> Path:
     """The wheel as a real Pex unpacks it into a loose PEX."""
-    make_wheel(folder)
+    make_wheel(folder, files)
     command = [sys.executable, *pex, "demo-pkg", "--no-index", f"--find-links={folder}"]
     command += ["--layout=loose", f"--output-file={folder / 'x.pex'}"]
     environment = {**os.environ, "PEX_ROOT": str(folder / "root")}
@@ -93,12 +96,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def newly_installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the Pex of newer releases of Pants unpacks it, which the test's target packages."""
+def newer_pex() -> str:
+    """The Pex of newer releases of Pants, which the test's target packages."""
     pex = Path("tests.python.strata.closure.python/newer-pex.pex")
     if not pex.exists():
         pytest.skip(f"needs {pex}; run the test with Pants")
-    return unpack([str(pex)], tmp_path_factory.mktemp("new-wheel"))
+    return str(pex)
+
+
+@pytest.fixture(scope="module")
+def newly_installed(tmp_path_factory: pytest.TempPathFactory, newer_pex: str) -> Path:
+    return unpack([newer_pex], tmp_path_factory.mktemp("new-wheel"))
 
 
 def canonical(folder: Path) -> CanonicalWheel:
@@ -190,6 +198,16 @@ def test_the_version_of_pex_makes_no_difference(installed: Path, newly_installed
     }
     assert (one.scripts, one.script_files) == (two.scripts, two.script_files)
     assert one.hashes == two.hashes
+
+
+def test_files_that_pex_loses_are_no_wheel_without_them(tmp_path: Path, newer_pex: str) -> None:
+    files = {**_WHEEL, **_OF_THE_SAME_KIND}
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    complete = canonical(unpack(["-m", "pex"], tmp_path / "old", files))
+    assert "lib/python3.11/site-packages/demo/lost.py" in by_path(complete)
+    with pytest.raises(StrataError, match="python:demo-pkg: demo/lost.py is missing.*purelib"):
+        canonical(unpack([newer_pex], tmp_path / "new", files))
 
 
 def test_a_folder_that_is_no_wheel(tmp_path: Path) -> None:
