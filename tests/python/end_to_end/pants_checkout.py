@@ -32,7 +32,8 @@ _COPIED = (
 # and the next try finds it.
 _IMPATIENT = "while waiting for pantsd to start"
 _PATIENCE = 4
-_COMPLETED = re.compile(r"Completed: (.*)")
+# Newer releases add how long it took.
+_COMPLETED = re.compile(r"Completed: (.*?)(?: \(\d+\.\d+s\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,10 @@ class PantsCheckout:
 
     def stop(self) -> None:
         """Ends the daemon, if there is one."""
-        for file in self.root.glob(".pids/*/pantsd/pid"):
-            os.kill(int(file.read_text()), signal.SIGTERM)
+        # Where they are depends on the release.
+        for folder in (".pids", ".pants.d/pids"):
+            for file in self.root.glob(f"{folder}/*/pantsd/pid"):
+                os.kill(int(file.read_text()), signal.SIGTERM)
 
     def report(self, path: str) -> Dict[str, Any]:
         """An image's report, by its path below ``dist`` without suffix."""

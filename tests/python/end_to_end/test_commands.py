@@ -339,7 +339,7 @@ def test_long_commands_are_seen_to_run(repository: PantsCheckout) -> None:
     repository.write("c/long/BUILD", text)
     with Terminal(repository, "--dynamic-ui", "package", "c/long:image") as terminal:
         shown = terminal.read_to_end()
-    assert re.search(r"[2-9]\.\d\ds[^\n]{0,20}Commands of c/long:image", shown), shown[-3000:]
+    assert re.search(r"[2-9]\.\d+s[^\n]{0,20}Commands of c/long:image", shown), shown[-3000:]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
