@@ -49,14 +49,16 @@ def _times(folder: Path) -> Dict[str, float]:
 def _strata(folder: Path, way: str) -> Dict[str, float]:
     from strata.archive.compression import Compression
     from strata.archive.writer import write_layer
+    from strata.platforms import MACHINES
 
+    architecture = next(key for key, name in MACHINES.items() if name == os.uname().machine)
     write_layer([], folder / "customisation.tar", Compression.NONE, 1)
     field = {"field": "x", "text": script(), "as_root": True, "in_image": False}
     spec = {
         "name": "x", "customisation": "customisation.tar", "cache": "cache", "network": False,
         "compression": "none", "mtime": 1, "owners": [], "parents": [], "scripts": [field],
         "tools": [], "packaged_tools": [], "files": [], "environment": {}, "timeout": 600,
-        "memory": "50%", "layers": [],
+        "memory": "50%", "layers": [], "architecture": architecture,
     }  # fmt: skip
     (folder / "spec.json").write_text(json.dumps(spec))
     for path in folder.iterdir():
