@@ -48,16 +48,22 @@ from layered_image.subsystem import LayeredImageSubsystem
 from layered_image.supply_chain.facts import image_facts, image_name, lock_paths, shaping_fields
 from strata.closure.python.lock import Artifacts, locked_artifacts
 from strata.oci.content import blob_path
-from strata.supply_chain.artifacts import AttachedFile, attached
+from strata.supply_chain.artifacts import (
+    PREDICATE_TYPE,
+    PROVENANCE_MEDIA_TYPE,
+    SBOM_MEDIA_TYPE,
+    AttachedFile,
+    attached,
+)
 
 _LIBRARY = "cyclonedx"
 _OUTPUT = "document.json"
 _SUFFIXES = {SBOM: "cdx.json", PROVENANCE: "provenance.json"}
-_MEDIA_TYPES = {SBOM: "application/vnd.cyclonedx+json", PROVENANCE: "application/vnd.in-toto+json"}
+_MEDIA_TYPES = {SBOM: SBOM_MEDIA_TYPE, PROVENANCE: PROVENANCE_MEDIA_TYPE}
 _ANNOTATIONS = {
     SBOM: (),
     # How those who look for provenance tell it from other statements.
-    PROVENANCE: (("in-toto.io/predicate-type", "https://slsa.dev/provenance/v1"),),
+    PROVENANCE: (("in-toto.io/predicate-type", PREDICATE_TYPE),),
 }
 
 

@@ -9,6 +9,11 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 from strata.oci.content import blob_path, digest_of, json_bytes
 from strata.oci.naming import INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE
 
+SBOM_MEDIA_TYPE = "application/vnd.cyclonedx+json"
+PROVENANCE_MEDIA_TYPE = "application/vnd.in-toto+json"
+#: Of SLSA provenance.
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+
 _EMPTY = b"{}"
 _EMPTY_MEDIA_TYPE = "application/vnd.oci.empty.v1+json"
 

@@ -9,12 +9,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence
 
+from strata.supply_chain.artifacts import PREDICATE_TYPE
 from strata.supply_chain.facts import BaseOrigin, ImageFacts, Placed, placed_objects
 from strata.supply_chain.packages import base_purl, object_purl
 
-MEDIA_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 #: Described in docs/supply-chain.md.
 BUILD_TYPE = "urn:strata:layered-image:v1"
 

@@ -23,7 +23,6 @@ import strata
 from strata.supply_chain.facts import BaseOrigin, ImageFacts, Placed, placed_objects
 from strata.supply_chain.packages import base_purl, image_purl, object_purl, source_purl
 
-MEDIA_TYPE = "application/vnd.cyclonedx+json"
 #: What properties of components are called.
 ADDRESS = "strata:address"
 LAYER_DIGEST = "strata:layer:digest"
